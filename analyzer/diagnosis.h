@@ -1,0 +1,62 @@
+/*
+ * The answer: which service and which resource made the target be missed, how
+ * sure, and how that is known. Made by diagnose(); shown by the CLI, the HTTP
+ * interface and the planner, all through diagnosis_to_json() or these structs.
+ */
+#ifndef SAGE_ANALYZER_DIAGNOSIS_H
+#define SAGE_ANALYZER_DIAGNOSIS_H
+
+#include <jansson.h>
+
+#include "analyzer/recording.h"
+
+enum verdict { VERDICT_HEALTHY, VERDICT_DIAGNOSED, VERDICT_UNKNOWN };
+
+const char *verdict_name(enum verdict v);
+
+struct candidate {
+	uint32_t service;       /* entity number */
+	enum resource resource;
+	char metric[64];        /* the metric that moved most, or "latent" */
+	double probability;     /* P(this is the cause), 0..1 */
+	double score;           /* method's own, for ordering; higher = more suspect */
+	bool culprit;           /* member of the answer set */
+};
+
+struct evidence {
+	uint32_t entity;
+	char metric[64];
+	double normal, observed; /* median in normal windows, median in the incident */
+	double sigmas;           /* robust: (observed - normal) / (1.4826 MAD) */
+	double since_s;          /* first window past 3 sigmas, Unix seconds; NaN if never */
+};
+
+struct counterfactual {
+	double observed;  /* the SLO metric in the incident (median over its windows) */
+	double restored;  /* the same had the culprits been normal */
+	double target;
+	double probability; /* P(restored <= target) */
+};
+
+struct diagnosis {
+	enum verdict verdict;
+	char method[32];     /* "faithful", "guarded", "robust" */
+	char why[256];       /* for unknown: the reason; else a one-sentence summary */
+	double from_s, to_s; /* the incident */
+	uint32_t slo_entity;
+	char slo_metric[64];
+	struct candidate *candidate; /* [candidates] best first; owned */
+	size_t candidates;
+	struct evidence *evidence;   /* [evidences] owned */
+	size_t evidences;
+	struct counterfactual counterfactual; /* NaN members when the method has none */
+	double seconds;      /* time it took */
+};
+
+void diagnosis_clear(struct diagnosis *d);
+
+/* verdict, ranking, culprits, evidence, counterfactual, ...: the object of
+ * `sage-analyzer diagnose --json` and of /api/v1/incidents. NULL when out of memory. */
+json_t *diagnosis_to_json(const struct diagnosis *d, const struct graph *g);
+
+#endif
