@@ -1,0 +1,91 @@
+#include "analyzer/diagnosis.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const verdict_names[] = {
+	[VERDICT_HEALTHY] = "healthy",
+	[VERDICT_DIAGNOSED] = "diagnosed",
+	[VERDICT_UNKNOWN] = "unknown",
+};
+
+const char *verdict_name(enum verdict v)
+{
+	return verdict_names[v];
+}
+
+void diagnosis_clear(struct diagnosis *d)
+{
+	free(d->candidate);
+	free(d->evidence);
+	memset(d, 0, sizeof(*d));
+}
+
+/* JSON has no NaN: what is not known is null. */
+static json_t *number(double value)
+{
+	return isfinite(value) ? json_real(value) : json_null();
+}
+
+static const char *entity_name(const struct graph *g, uint32_t entity)
+{
+	return entity < g->entities ? g->entity[entity].name : "";
+}
+
+static json_t *candidate_to_json(const struct candidate *c, const struct graph *g)
+{
+	return json_pack("{ss ss ss so so}", "service", entity_name(g, c->service), "resource",
+		resource_name(c->resource), "metric", c->metric, "probability",
+		number(c->probability), "score", number(c->score));
+}
+
+static json_t *candidates_to_json(const struct diagnosis *d, const struct graph *g, bool culprits)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; array && i < d->candidates; i++) {
+		const struct candidate *c = &d->candidate[i];
+
+		if (culprits && !c->culprit)
+			continue;
+		if (json_array_append_new(array, candidate_to_json(c, g))) {
+			json_decref(array);
+			return NULL;
+		}
+	}
+	return array;
+}
+
+static json_t *evidence_to_json(const struct diagnosis *d, const struct graph *g)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; array && i < d->evidences; i++) {
+		const struct evidence *e = &d->evidence[i];
+		json_t *object = json_pack("{ss ss so so so so}", "entity",
+			entity_name(g, e->entity), "metric", e->metric, "normal", number(e->normal),
+			"observed", number(e->observed), "sigmas", number(e->sigmas), "since",
+			number(e->since_s));
+
+		if (json_array_append_new(array, object)) {
+			json_decref(array);
+			return NULL;
+		}
+	}
+	return array;
+}
+
+json_t *diagnosis_to_json(const struct diagnosis *d, const struct graph *g)
+{
+	const struct counterfactual *c = &d->counterfactual;
+
+	return json_pack("{ss ss ss so so s{ss ss so} so so so so s{so so so so}}", "verdict",
+		verdict_name(d->verdict), "method", d->method, "why", d->why, "from",
+		number(d->from_s), "to", number(d->to_s), "slo", "entity",
+		entity_name(g, d->slo_entity), "metric", d->slo_metric, "target", number(c->target),
+		"seconds", number(d->seconds), "ranking", candidates_to_json(d, g, false),
+		"culprits", candidates_to_json(d, g, true), "evidence", evidence_to_json(d, g),
+		"counterfactual", "observed", number(c->observed), "restored", number(c->restored),
+		"target", number(c->target), "probability", number(c->probability));
+}
