@@ -132,6 +132,10 @@ struct wire_lease {
 };
 
 #define WIRE_ANY_VALUE INT64_MIN
+/* Instead of `expected`: any value, but only ever raise (or lower) it. A target that already
+ * grants as much (as little) is left as it is and the lease counts as applied. */
+#define WIRE_ANY_RAISE (INT64_MIN + 1)
+#define WIRE_ANY_LOWER (INT64_MIN + 2)
 
 enum wire_lease_state {
 	LEASE_APPLIED,  /* written and read back */
