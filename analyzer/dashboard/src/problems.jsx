@@ -1,0 +1,208 @@
+// What is wrong, why, how that is known and what is done about it.
+import { useFresh, usePoll } from "./api.js";
+import * as f from "./format.js";
+import { ActionRow } from "./actions.jsx";
+import { Bar, Empty, ServiceLink, Spark } from "./parts.jsx";
+
+const LIVE = ["open", "acting"];
+
+export function Problems({ slos, status }) {
+  const incidents = usePoll("incidents?limit=30");
+  if (!slos || !incidents.data) return <Empty>Asking the analyzer…</Empty>;
+  const live = incidents.data.filter((i) => LIVE.includes(i.state));
+  const past = incidents.data.filter((i) => !LIVE.includes(i.state));
+
+  return (
+    <>
+      {live.length === 0 && <Calm slos={slos} status={status} />}
+      {live.map((i) => <Incident key={i.id} incident={i} refresh={incidents.refresh} />)}
+      {live.length > 0 && <Targets slos={slos} />}
+      {past.length > 0 && <History incidents={past} refresh={incidents.refresh} />}
+    </>
+  );
+}
+
+function Calm({ slos, status }) {
+  const learning = status && status.model.state !== "ready";
+  return (
+    <section>
+      <h1>{slos.length ? "All targets are met" : "Watching"}</h1>
+      {learning && (
+        <p class="lead">
+          {status.model.state === "training"
+            ? "The first model is being trained."
+            : `Learning what is normal: ${status.windows} windows of ${status.window_s} s so far.`}
+        </p>
+      )}
+      {slos.length === 0 && <p class="lead">No target yet. One is proposed once enough healthy traffic was seen.</p>}
+      <Targets slos={slos} headless />
+    </section>
+  );
+}
+
+function Targets({ slos, headless }) {
+  if (!slos.length) return null;
+  return (
+    <section>
+      {!headless && <h2>Targets</h2>}
+      <ul class="targets">
+        {slos.map((s) => <Target key={s.entity + s.metric} slo={s} />)}
+      </ul>
+    </section>
+  );
+}
+
+function Target({ slo }) {
+  const history = useFresh(`series?entity=${encodeURIComponent(slo.entity)}&metrics=${slo.metric}`, 4000);
+  return (
+    <li class={slo.violated ? "violated" : ""}>
+      <div>
+        <strong>{slo.entity}</strong>
+        <small>{slo.metric.replace(/_us$/, "").replaceAll("_", " ")}{slo.proposed ? " · proposed" : ""}</small>
+      </div>
+      <Spark values={history.data?.series?.[slo.metric] ?? []} target={slo.target} />
+      <div class="figures">
+        <b>{f.metric(slo.metric, slo.current)}</b>
+        <small>target {f.metric(slo.metric, slo.target)}</small>
+      </div>
+    </li>
+  );
+}
+
+function headline(incident) {
+  const d = incident.diagnosis;
+  if (!d) return <>Finding out why <strong>{incident.slo.entity}</strong> is slow…</>;
+  if (d.verdict !== "diagnosed") return <><strong>{incident.slo.entity}</strong> is slow, cause unknown</>;
+  return (
+    <>
+      {d.culprits.map((c, i) => (
+        <span key={c.service}>{i > 0 && " and "}<ServiceLink name={c.service} />: {f.resource(c.resource)}</span>
+      ))}
+    </>
+  );
+}
+
+export function Incident({ incident, refresh }) {
+  const { slo, diagnosis: d } = incident;
+  const until = incident.ended ? `until ${f.clock(incident.ended)}` : "still going on";
+  return (
+    <article class={`incident ${incident.state}`}>
+      <p class="kicker">
+        {slo.entity} over {f.metric(slo.metric, slo.target)} since {f.clock(incident.started)}, {until},
+        peak {f.metric(slo.metric, incident.peak)}
+      </p>
+      <h1>{headline(incident)}</h1>
+      {d && <Why diagnosis={d} slo={slo} />}
+      {incident.actions.length > 0 && (
+        <section>
+          <h3>What is done about it</h3>
+          {incident.actions.map((a) => <ActionRow key={a.id} action={a} refresh={refresh} />)}
+        </section>
+      )}
+    </article>
+  );
+}
+
+function Why({ diagnosis: d, slo }) {
+  return (
+    <>
+      {d.why && <p class="lead">{d.why}</p>}
+      <div class="columns">
+        {d.ranking.length > 0 && <Ranking ranking={d.ranking} />}
+        {d.counterfactual && d.counterfactual.restored !== null && <Counterfactual diagnosis={d} slo={slo} />}
+      </div>
+      {d.evidence.length > 0 && <Evidence evidence={d.evidence} />}
+      <p class="fine">Method {d.method}, answered in {f.duration(d.seconds)}.</p>
+    </>
+  );
+}
+
+function Ranking({ ranking }) {
+  return (
+    <section>
+      <h3>Ranked causes</h3>
+      <table class="ranking">
+        <tbody>
+          {ranking.slice(0, 6).map((c) => (
+            <tr key={c.service + c.resource}>
+              <td><ServiceLink name={c.service} /></td>
+              <td>{f.resource(c.resource)}</td>
+              <td class="fine">{c.metric}</td>
+              <td><Bar value={c.probability} label={c.service} /></td>
+              <td class="number">{f.percent(c.probability)}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </section>
+  );
+}
+
+function Counterfactual({ diagnosis, slo }) {
+  const { observed, restored, target, probability } = diagnosis.counterfactual;
+  const names = diagnosis.culprits.map((c) => `${c.service} its normal ${f.resource(c.resource)}`).join(" and ");
+  const top = Math.max(observed, restored, target) || 1;
+  const row = (label, value, kind) => (
+    <div class={`cf ${kind}`}>
+      <span>{label}</span>
+      <span class="track"><i style={{ width: `${(value / top) * 100}%` }} /><b style={{ left: `${(target / top) * 100}%` }} /></span>
+      <span class="number">{f.metric(slo.metric, value)}</span>
+    </div>
+  );
+  return (
+    <section>
+      <h3>Had it been normal</h3>
+      <p>
+        Had {names || "the cause"}, {slo.metric.replace(/_us$/, "").replaceAll("_", " ")} would be{" "}
+        <strong>{f.metric(slo.metric, restored)}</strong>, not {f.metric(slo.metric, observed)}
+        {probability !== null && <>; {f.percent(probability)} sure to meet the target</>}.
+      </p>
+      {row("observed", observed, "bad")}
+      {row("had it been normal", restored, "good")}
+      <p class="fine">The mark is the target, {f.metric(slo.metric, target)}.</p>
+    </section>
+  );
+}
+
+function Evidence({ evidence }) {
+  return (
+    <section>
+      <h3>How it is known</h3>
+      <div class="scroll">
+        <table class="evidence">
+          <thead><tr><th>Where</th><th>What moved</th><th class="number">normal</th><th class="number">now</th><th class="number">robust sigmas</th><th class="number">since</th></tr></thead>
+          <tbody>
+            {evidence.slice(0, 8).map((e) => (
+              <tr key={e.entity + e.metric}>
+                <td>{e.entity.includes("->") || e.entity.startsWith("host:") ? e.entity : <ServiceLink name={e.entity} />}</td>
+                <td>{e.metric}</td>
+                <td class="number">{f.metric(e.metric, e.normal)}</td>
+                <td class="number"><b>{f.metric(e.metric, e.observed)}</b></td>
+                <td class="number">{e.sigmas === null ? "–" : (e.sigmas > 0 ? "+" : "") + f.plain(Math.max(-999, Math.min(999, e.sigmas)))}</td>
+                <td class="number">{f.clock(e.since)}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+    </section>
+  );
+}
+
+function History({ incidents, refresh }) {
+  return (
+    <section>
+      <h2>Earlier</h2>
+      {incidents.map((i) => (
+        <details key={i.id} class="past">
+          <summary>
+            <span class="number">{f.clock(i.started)}</span>
+            <span>{headline(i)}</span>
+            <span class="fine">{i.slo.entity}, peak {f.metric(i.slo.metric, i.peak)}, {i.ended ? `lasted ${f.duration(i.ended - i.started)}` : i.state}</span>
+          </summary>
+          <Incident incident={i} refresh={refresh} />
+        </details>
+      ))}
+    </section>
+  );
+}

@@ -1,0 +1,94 @@
+// One service: latency and resources on one time axis, its callers and callees.
+import { useFresh, usePoll } from "./api.js";
+import { Chart } from "./chart.jsx";
+import * as f from "./format.js";
+import { Empty, ServiceLink, Status } from "./parts.jsx";
+
+// Charts in the order of the questions: slow? busy? short of CPU, memory, disk, network?
+const CHARTS = [
+  ["Latency", ["server_p50_us", "server_p99_us", "self_p99_us"]],
+  ["Requests", ["requests_per_s"]],
+  ["CPU in use", ["cpu_cores", "cpu_limit_cores"]],
+  ["Throttled, waiting for a CPU", ["cpu_throttled_ratio", "cpu_runq_ratio", "psi_cpu_ratio"]],
+  ["Memory", ["mem_bytes"]],
+  ["Major faults, reclaim", ["mem_major_faults_per_s", "mem_reclaim_pages_per_s"]],
+  ["Disk", ["blk_read_bytes_per_s", "blk_write_bytes_per_s"]],
+  ["Waiting for the disk", ["blk_wait_ratio", "psi_io_ratio"]],
+  ["Network", ["net_rx_bytes_per_s", "net_tx_bytes_per_s"]],
+  ["Errors", ["error_ratio"]],
+];
+
+const LABEL = { server_p50_us: "p50", server_p99_us: "p99", self_p99_us: "self p99", cpu_limit_cores: "limit" };
+const label = (metric) => LABEL[metric] ?? metric.replace(/_(ratio|us|bytes_per_s|per_s)$/, "").replaceAll("_", " ");
+
+export function Service({ name }) {
+  const entity = useFresh(`entity?name=${encodeURIComponent(name)}`, 10000);
+  const graph = usePoll("graph");
+  const incidents = usePoll("incidents?limit=50", 5000);
+  const metrics = CHARTS.flatMap(([, wanted]) => wanted).filter((m) => entity.data?.metrics.includes(m));
+  const history = useFresh(
+    entity.data && `series?entity=${encodeURIComponent(name)}&metrics=${metrics.join(",")}`);
+
+  if (entity.error && !entity.data) return <Empty>{entity.error}</Empty>;
+  if (!entity.data || !graph.data || !history.data) return <Empty>Asking the analyzer…</Empty>;
+  const service = graph.data.services.find((s) => s.name === name);
+  const { times, series } = history.data;
+  const now = times.at(-1) ?? 0;
+  const bands = (incidents.data ?? []).map((i) => [i.started, i.ended ?? now]);
+  const present = (wanted) => wanted.filter((m) => series[m]?.some((v) => v !== null));
+
+  return (
+    <>
+      <h1>{service && <Status value={service.status} />} {name}</h1>
+      {service && (
+        <p class="lead">
+          {f.perSecond(service.requests_per_s)} · p99 {f.microseconds(service.server_p99_us)} · errors {f.ratio(service.error_ratio)} · CPU {f.ratio(service.cpu_util_ratio)}
+          {service.host && ` · on ${service.host.replace(/^host:/, "")}`}
+        </p>
+      )}
+      {times.length < 2 && <Empty>No window of this service yet.</Empty>}
+      <div class="charts">
+        {times.length > 1 && CHARTS.map(([title, wanted]) => {
+          const shown = present(wanted);
+          return shown.length > 0 && (
+            <Chart key={name + title} title={title} times={times} bands={bands} group={name}
+              series={shown.map((metric) => ({ metric, label: label(metric), values: series[metric] }))} />
+          );
+        })}
+      </div>
+      <p class="fine">Shaded: a target was missed.</p>
+      <div class="columns">
+        <Calls title="Called by" edges={graph.data.edges.filter((e) => e.callee === name)} end="caller" />
+        <Calls title="Calls" edges={graph.data.edges.filter((e) => e.caller === name)} end="callee" />
+      </div>
+    </>
+  );
+}
+
+function Calls({ title, edges, end }) {
+  return (
+    <section>
+      <h3>{title}</h3>
+      {edges.length === 0 && <p class="fine">nobody</p>}
+      {edges.length > 0 && (
+        <div class="scroll">
+          <table class="list">
+            <thead><tr><th>Service</th><th>protocol</th><th class="number">calls</th><th class="number">client p99</th><th class="number">server p99</th><th class="number">network p99</th></tr></thead>
+            <tbody>
+              {edges.map((e) => (
+                <tr key={e[end]}>
+                  <td>{e[end] === "user" ? "user" : <ServiceLink name={e[end]} />}</td>
+                  <td>{e.protocol}</td>
+                  <td class="number">{f.perSecond(e.requests_per_s)}</td>
+                  <td class="number">{f.microseconds(e.client_p99_us)}</td>
+                  <td class="number">{f.microseconds(e.server_p99_us)}</td>
+                  <td class="number">{f.microseconds(e.network_p99_us)}</td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
+      )}
+    </section>
+  );
+}
