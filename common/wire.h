@@ -21,7 +21,11 @@
 #define WIRE_MAX_INFLATED (16U << 20)
 #define WIRE_MAX_CONTAINERS 4096     /* per window */
 #define WIRE_MAX_EDGES 16384         /* per window */
+#define WIRE_MAX_WINDOWS 64          /* per batch */
+#define WIRE_MAX_BATCH_CONTAINERS 16384
+#define WIRE_MAX_BATCH_EDGES 16384
 #define WIRE_MAX_LEASES 256
+#define WIRE_MAX_REPORTS 1024        /* per poll */
 #define WIRE_NAME 128                /* longest name with its terminating zero */
 #define WIRE_PATH 512
 
@@ -52,7 +56,7 @@ struct wire_container {
 	char service[WIRE_NAME];      /* workload it belongs to: "cart" */
 	char group[WIRE_PATH];        /* the cgroup it shares with its siblings (its pod) */
 	char path[WIRE_PATH];         /* cgroup path below the mount: "/sage-testbed/cart/app" */
-	float metric[CONTAINER_METRICS]; /* NaN = absent */
+	float metric[CONTAINER_METRICS]; /* NaN = absent; floats travel with 16 significant bits */
 };
 
 #define WIRE_NO_CONTAINER UINT32_MAX
@@ -85,6 +89,7 @@ enum wire_loss {
 	LOSS_SPOOL_FULL,       /* windows dropped, oldest first */
 	LOSS_SPOOL_DAMAGED,    /* records that failed their checksum */
 	LOSS_BLIND_IO_URING,   /* calls through hooks that are not seen */
+	LOSS_WINDOW_TOO_BIG,   /* windows that would not fit a message */
 	WIRE_LOSSES
 };
 
@@ -210,6 +215,10 @@ int wire_decode_batch(const void *message, size_t size, struct wire_batch *b);
 int wire_decode_ack(const void *message, size_t size, struct wire_ack *a);
 int wire_decode_poll(const void *message, size_t size, struct wire_poll *p);
 int wire_decode_leases(const void *message, size_t size, struct wire_leases *l);
+
+/* Whose batch, and its number, without unfolding it: enough to know a duplicate. */
+int wire_decode_batch_head(
+	const void *message, size_t size, struct wire_agent *agent, uint64_t *sequence);
 
 void wire_batch_close(struct wire_batch *b);
 void wire_poll_close(struct wire_poll *p);
