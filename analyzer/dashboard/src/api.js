@@ -1,5 +1,5 @@
 // The analyzer's HTTP interface (docs/api.md), polled.
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 
 const POLL_MS = 2000;
 
@@ -18,9 +18,10 @@ export function post(path, body) {
 }
 
 // The latest answer of `path` (null: nothing to ask yet), asked for again after each answer.
-// While the analyzer is away `data` keeps the last answer and `error` says why it is old.
+// While the analyzer is away `data` keeps the last answer and `error` says why it is old; an
+// answer to another path is never shown.
 export function usePoll(path, period = POLL_MS) {
-  const [state, set] = useState({ data: null, error: null, at: 0 });
+  const [state, set] = useState({ path, data: null, error: null, at: 0 });
   const [round, again] = useState(0);
 
   useEffect(() => {
@@ -30,9 +31,9 @@ export function usePoll(path, period = POLL_MS) {
       if (path && !document.hidden) {
         try {
           const data = await request(path);
-          if (live) set({ data, error: null, at: Date.now() });
+          if (live) set({ path, data, error: null, at: Date.now() });
         } catch (e) {
-          if (live) set((old) => ({ ...old, error: e.message }));
+          if (live) set((old) => ({ ...(old.path === path ? old : { path, data: null, at: 0 }), error: e.message }));
         }
       }
       if (live) timer = setTimeout(ask, period);
@@ -44,16 +45,6 @@ export function usePoll(path, period = POLL_MS) {
     };
   }, [path, period, round]);
 
-  return { ...state, refresh: () => again((n) => n + 1) };
-}
-
-// `data` of the last path asked is for another entity: forget it at once.
-export function useFresh(path, period) {
-  const last = useRef(path);
-  const poll = usePoll(path, period);
-  const changed = last.current !== path;
-  useEffect(() => {
-    last.current = path;
-  }, [poll.at]);
-  return changed ? { ...poll, data: null } : poll;
+  const { data, error, at } = state.path === path ? state : { data: null, error: null, at: 0 };
+  return { data, error, at, refresh: () => again((n) => n + 1) };
 }

@@ -39,7 +39,10 @@ export function Chart({ title, times, series, bands, group }) {
       cursor: { sync: { key: group }, y: false },
       legend: { live: true },
       scales: { y: { range: (u, low, high) => [0, high > 0 ? high * 1.1 : 1] } },
-      axes: [axis, { ...axis, size: 68, values: (u, ticks) => ticks.map((v) => f.metric(unit, v)) }],
+      axes: [
+        { ...axis, values: (u, ticks) => ticks.map((t) => f.clock(t).slice(0, 5)) },
+        { ...axis, size: 68, space: 34, values: (u, ticks) => ticks.map((v) => f.metric(unit, v)) },
+      ],
       series: [
         { value: (u, v) => f.clock(v) },
         ...series.map((s, i) => ({

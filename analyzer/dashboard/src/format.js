@@ -54,6 +54,7 @@ export function clock(seconds) {
 
 export function duration(seconds) {
   if (!known(seconds)) return NONE;
+  if (seconds < 1) return `${Math.ceil(seconds * 1000)} ms`;
   if (seconds < 90) return `${seconds.toFixed(seconds < 10 ? 1 : 0)} s`;
   if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
   return `${(seconds / 3600).toFixed(1)} h`;

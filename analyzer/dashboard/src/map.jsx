@@ -1,5 +1,5 @@
 // The live service map.
-import { useMemo, useState } from "preact/hooks";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { usePoll } from "./api.js";
 import * as f from "./format.js";
 import { BOX, layout, select } from "./layout.js";
@@ -42,10 +42,16 @@ export function ServiceMap() {
   const { data } = usePoll("graph");
   const [only, setOnly] = useState(false);
   const [zoom, setZoom] = useState(1);
+  const frame = useRef(null);
   const seen = useMemo(() => data && select(data, only, LIMIT), [data, only]);
   // Positions change only with the shape of the graph, not with its numbers.
   const shape = seen && seen.services.map((s) => s.name).join() + seen.edges.map((e) => e.caller + e.callee).join();
   const place = useMemo(() => seen && layout(seen), [shape]);
+
+  // A new shape starts as wide as the page, unless that would be too small to read.
+  useEffect(() => {
+    if (frame.current) setZoom(Math.min(1.2, Math.max(0.55, frame.current.clientWidth / place.width)));
+  }, [shape]);
 
   if (!data) return <Empty>Asking the analyzer…</Empty>;
   if (!data.services.length) return <Empty>No call was seen yet.</Empty>;
@@ -69,11 +75,11 @@ export function ServiceMap() {
       </p>
       {seen.services.length === 0 && <Empty>No service has a problem.</Empty>}
       {seen.services.length > 0 && (
-        <div class="map">
+        <div class="map" ref={frame}>
           <svg width={place.width * zoom} height={place.height * zoom} viewBox={`0 0 ${place.width} ${place.height}`} role="group" aria-label="Service map">
             <defs>
-              <marker id="arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto"><path d="M0 0 8 4 0 8Z" /></marker>
-              <marker id="arrow-hot" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto"><path d="M0 0 8 4 0 8Z" /></marker>
+              <marker id="arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" markerUnits="userSpaceOnUse" orient="auto"><path d="M0 0 8 4 0 8Z" /></marker>
+              <marker id="arrow-hot" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" markerUnits="userSpaceOnUse" orient="auto"><path d="M0 0 8 4 0 8Z" /></marker>
             </defs>
             {seen.edges.map((e) => <Edge key={e.caller + e.callee} edge={e} at={place.edge(e)} hot={path.has(e)} />)}
             {seen.services.map((s) => <Node key={s.name} service={s} at={place.node(s.name)} />)}

@@ -1,5 +1,5 @@
 // What is wrong, why, how that is known and what is done about it.
-import { useFresh, usePoll } from "./api.js";
+import { usePoll } from "./api.js";
 import * as f from "./format.js";
 import { ActionRow } from "./actions.jsx";
 import { Bar, Empty, ServiceLink, Spark } from "./parts.jsx";
@@ -53,7 +53,7 @@ function Targets({ slos, headless }) {
 }
 
 function Target({ slo }) {
-  const history = useFresh(`series?entity=${encodeURIComponent(slo.entity)}&metrics=${slo.metric}`, 4000);
+  const history = usePoll(`series?entity=${encodeURIComponent(slo.entity)}&metrics=${slo.metric}`, 4000);
   return (
     <li class={slo.violated ? "violated" : ""}>
       <div>

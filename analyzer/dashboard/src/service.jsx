@@ -1,5 +1,5 @@
 // One service: latency and resources on one time axis, its callers and callees.
-import { useFresh, usePoll } from "./api.js";
+import { usePoll } from "./api.js";
 import { Chart } from "./chart.jsx";
 import * as f from "./format.js";
 import { Empty, ServiceLink, Status } from "./parts.jsx";
@@ -22,11 +22,11 @@ const LABEL = { server_p50_us: "p50", server_p99_us: "p99", self_p99_us: "self p
 const label = (metric) => LABEL[metric] ?? metric.replace(/_(ratio|us|bytes_per_s|per_s)$/, "").replaceAll("_", " ");
 
 export function Service({ name }) {
-  const entity = useFresh(`entity?name=${encodeURIComponent(name)}`, 10000);
+  const entity = usePoll(`entity?name=${encodeURIComponent(name)}`, 10000);
   const graph = usePoll("graph");
   const incidents = usePoll("incidents?limit=50", 5000);
   const metrics = CHARTS.flatMap(([, wanted]) => wanted).filter((m) => entity.data?.metrics.includes(m));
-  const history = useFresh(
+  const history = usePoll(
     entity.data && `series?entity=${encodeURIComponent(name)}&metrics=${metrics.join(",")}`);
 
   if (entity.error && !entity.data) return <Empty>{entity.error}</Empty>;
