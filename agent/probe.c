@@ -315,3 +315,21 @@ bool probe_kernel_has_function(const char *name)
 {
 	return kernel_has(name, BTF_KIND_FUNC);
 }
+
+int probe_kernel_enum(const char *type, const char *name)
+{
+	struct btf *btf = btf__load_vmlinux_btf();
+	int id = btf ? btf__find_by_name_kind(btf, type, BTF_KIND_ENUM) : -1, value = -ENOENT;
+
+	if (id > 0) {
+		const struct btf_type *t = btf__type_by_id(btf, (unsigned)id);
+		const struct btf_enum *e = btf_enum(t);
+
+		for (int i = 0; i < btf_vlen(t); i++) {
+			if (!strcmp(btf__str_by_offset(btf, e[i].name_off), name))
+				value = e[i].val;
+		}
+	}
+	btf__free(btf);
+	return value;
+}

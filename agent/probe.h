@@ -77,4 +77,7 @@ int probe_map_next(int map, const void *key, void *next);
 bool probe_kernel_has_tracepoint(const char *name);
 bool probe_kernel_has_function(const char *name);
 
+/* A value of a kernel enum: ("cgroup_subsys_id", "cpu_cgrp_id"). -ENOENT when not in the BTF. */
+int probe_kernel_enum(const char *type, const char *name);
+
 #endif

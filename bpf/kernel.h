@@ -51,6 +51,8 @@ struct files_struct {
 struct task_struct {
 	int pid;
 	int tgid;
+	unsigned int __state;       /* 0 = runnable */
+	unsigned int in_iowait : 1; /* asleep for a block device */
 	struct files_struct *files;
 	struct css_set *cgroups;
 };

@@ -8,40 +8,9 @@
  * After runqlat and offcputime of the BCC tools; task storage instead of hash
  * maps keyed by pid (237 against 377 ns a switch).
  */
-#include <linux/bpf.h>
-#include <bpf/bpf_core_read.h>
-#include <bpf/bpf_helpers.h>
-#include <bpf/bpf_tracing.h>
-#include <stdbool.h>
+#include "bpf/kernel.h"
 
 #include "bpf/sched.h"
-
-#define MAX_SUBSYS 16
-
-/* The few kernel fields read; the offsets come from the running kernel's BTF. */
-struct kernfs_node {
-	__u64 id;
-} __attribute__((preserve_access_index));
-
-struct cgroup {
-	struct kernfs_node *kn;
-} __attribute__((preserve_access_index));
-
-struct cgroup_subsys_state {
-	struct cgroup *cgroup;
-} __attribute__((preserve_access_index));
-
-struct css_set {
-	struct cgroup_subsys_state *subsys[MAX_SUBSYS];
-	struct cgroup *dfl_cgrp;
-} __attribute__((preserve_access_index));
-
-struct task_struct {
-	int pid;
-	unsigned int __state;
-	unsigned int in_iowait : 1;
-	struct css_set *cgroups;
-} __attribute__((preserve_access_index));
 
 /* Before Linux 5.14 (2f064a59a11f "sched: Change task_struct::state"). */
 struct task_struct___old {
@@ -75,7 +44,7 @@ static __always_inline __u64 cgroup_id(struct task_struct *t)
 {
 	if (cgroup_subsys < 0)
 		return t->cgroups->dfl_cgrp->kn->id;
-	return t->cgroups->subsys[cgroup_subsys & (MAX_SUBSYS - 1)]->cgroup->kn->id;
+	return t->cgroups->subsys[cgroup_subsys & 15]->cgroup->kn->id;
 }
 
 static __always_inline struct sched_counters *counters_of(struct task_struct *t)
@@ -190,4 +159,4 @@ int BPF_PROG(direct_reclaimed, unsigned long pages)
 	return reclaimed(pages);
 }
 
-char LICENSE[] SEC("license") = "Dual MIT/GPL";
+char LICENSE[] SEC("license") = "GPL";

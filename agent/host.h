@@ -1,0 +1,33 @@
+/*
+ * The host's own counters, from /proc. Like counters.h: descriptors stay open,
+ * the first read gives levels only, what cannot be read is NaN. One thread.
+ */
+#ifndef SAGE_AGENT_HOST_H
+#define SAGE_AGENT_HOST_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/metric.h"
+
+#define HOST_DISKS 64
+
+struct host {
+	int stat, meminfo, diskstats, net;
+	bool primed;
+	uint64_t read_ns; /* monotonic, of the last read */
+	uint64_t cpu_busy, cpu_all, rx, tx;
+	uint64_t disk[HOST_DISKS]; /* device number */
+	uint64_t busy_ms[HOST_DISKS];
+	unsigned disks;
+};
+
+/* Never fails: a missing file costs its metrics. */
+void host_open(struct host *h);
+
+/* Fill metric[HOST_METRICS] for the time since the last read; now_ns is monotonic. */
+void host_read(struct host *h, uint64_t now_ns, float *metric);
+
+void host_close(struct host *h);
+
+#endif
