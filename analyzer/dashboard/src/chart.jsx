@@ -40,7 +40,7 @@ export function Chart({ title, times, series, bands, group }) {
       legend: { live: true },
       scales: { y: { range: (u, low, high) => [0, high > 0 ? high * 1.1 : 1] } },
       axes: [
-        { ...axis, values: (u, ticks) => ticks.map((t) => f.clock(t).slice(0, 5)) },
+        { ...axis, size: 30, values: (u, ticks) => ticks.map((t) => f.clock(t).slice(0, 5)) },
         { ...axis, size: 68, space: 34, values: (u, ticks) => ticks.map((v) => f.metric(unit, v)) },
       ],
       series: [
