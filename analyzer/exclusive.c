@@ -1,0 +1,342 @@
+#include "analyzer/exclusive.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NOTICED_SIGMAS 2.0 /* weight 0 up to here, */
+#define CERTAIN_SIGMAS 5.0 /* 1 from here */
+#define SPREAD_RATIO 0.05  /* spread of a quiet value, as a share of the latency it is part of */
+#define PARALLEL_RATIO 1.1 /* children add up to more than their parent: they overlap */
+
+/* What is being measured, while it is. All arrays of floats are [total] of the frame. */
+struct work {
+	const struct frame *f;
+	const struct graph *g;
+	const struct lens *lens;
+	struct exclusive *x;
+	float **server;  /* [entities] of a service, NULL where unknown */
+	float **client;  /* [entities] of an edge, NULL where unknown */
+	double *rate;    /* [entities] normal requests per second, 0 where unknown */
+	double *calls;   /* [entities] of an edge: calls per request of its caller */
+	uint32_t *order; /* [services] callees before callers */
+	uint32_t *place; /* [entities] of a service: its place in that order */
+	long services;
+};
+
+static float *column(const struct work *k, uint32_t entity, const char *metric)
+{
+	float *value = metric ? malloc((k->f->total + 1) * sizeof(*value)) : NULL;
+
+	if (value && frame_gather(k->f, entity, metric, value))
+		return value;
+	free(value);
+	return NULL;
+}
+
+static double normal_of(const struct work *k, const float *value)
+{
+	struct shift s;
+
+	return value && frame_shift(k->f, value, 1, &s) ? s.normal : NAN;
+}
+
+static void read_rates(struct work *k)
+{
+	for (uint32_t i = 0; i < k->g->entities; i++) {
+		float *rate = column(k, i, "requests_per_s");
+		double normal = normal_of(k, rate);
+
+		k->rate[i] = normal > 0 ? normal : 0;
+		free(rate);
+	}
+	for (uint32_t i = 0; i < k->g->entities; i++) {
+		const struct entity *e = &k->g->entity[i];
+		double sum = 0;
+
+		for (uint32_t j = 0; j < e->ins; j++)
+			sum += k->rate[e->in[j]];
+		if (k->rate[i] == 0)
+			k->rate[i] = sum;
+	}
+}
+
+/* The largest of the in-edges' values stands for a service that has none of its own. */
+static float *from_callers(const struct work *k, uint32_t service, const char *metric)
+{
+	const struct entity *e = &k->g->entity[service];
+	float *out = NULL;
+
+	for (uint32_t i = 0; i < e->ins; i++) {
+		float *value = column(k, e->in[i], metric);
+
+		if (!out) {
+			out = value;
+			continue;
+		}
+		for (size_t w = 0; value && w < k->f->total; w++)
+			out[w] = fmaxf(out[w], value[w]);
+		free(value);
+	}
+	return out;
+}
+
+static void read_service(struct work *k, uint32_t service)
+{
+	float *value = column(k, service, k->lens->server);
+
+	if (!value)
+		value = from_callers(k, service, k->lens->server);
+	if (!value && k->lens->client != k->lens->server)
+		value = from_callers(k, service, k->lens->client);
+	k->server[service] = value;
+}
+
+/* Without the client's side of a call its callee's latency stands for it. */
+static void read_edge(struct work *k, uint32_t edge)
+{
+	const struct entity *e = &k->g->entity[edge];
+	const float *callee = k->server[e->callee];
+	double caller_rate = k->rate[e->caller], rate = k->rate[edge];
+
+	k->client[edge] = column(k, edge, k->lens->client);
+	if (!k->client[edge] && callee) {
+		k->client[edge] = malloc((k->f->total + 1) * sizeof(float));
+		if (k->client[edge])
+			memcpy(k->client[edge], callee, k->f->total * sizeof(float));
+	}
+	k->calls[edge] = caller_rate > 0 && rate > 0 ? rate / caller_rate : 1;
+}
+
+/*
+ * How much of a call's latency its caller's statistic sees. A call made on a tenth
+ * of the requests shows in full in their p99, and by a tenth in their mean.
+ */
+static double seen(const struct work *k, uint32_t edge)
+{
+	double calls = k->calls[edge];
+
+	return calls >= 1 ? calls : fmin(1, calls / k->lens->tail);
+}
+
+/* Visits per end-to-end request; calls that close a cycle are not followed. */
+static void count_visits(struct work *k, uint32_t entry)
+{
+	double *visits = k->x->visits;
+
+	visits[entry] = 1;
+	if (k->g->entity[entry].kind == ENTITY_EDGE)
+		visits[k->g->entity[entry].callee] = 1;
+	for (long i = k->services; i-- > 0;) {
+		const struct entity *caller = &k->g->entity[k->order[i]];
+
+		for (uint32_t j = 0; j < caller->outs; j++) {
+			uint32_t edge = caller->out[j], callee = k->g->entity[edge].callee;
+
+			if (edge == entry)
+				continue;
+			visits[edge] = visits[k->order[i]] * seen(k, edge);
+			if (k->place[callee] < i)
+				visits[callee] += visits[edge];
+		}
+	}
+}
+
+/* Do the calls of a service overlap in time, by what they add up to in normal windows? */
+static bool in_parallel(const struct work *k, uint32_t service)
+{
+	const struct entity *e = &k->g->entity[service];
+	double sum = 0;
+
+	for (uint32_t i = 0; i < e->outs; i++) {
+		double normal = normal_of(k, k->client[e->out[i]]);
+
+		if (normal > 0)
+			sum += fmin(1, k->calls[e->out[i]]) * normal;
+	}
+	return sum > PARALLEL_RATIO * normal_of(k, k->server[service]);
+}
+
+/* What the calls of a service explain of its latency, window by window. */
+static void explain(const struct work *k, uint32_t service, float *out)
+{
+	const struct entity *e = &k->g->entity[service];
+	bool parallel = in_parallel(k, service);
+
+	for (size_t w = 0; w < k->f->total; w++) {
+		out[w] = 0;
+		for (uint32_t i = 0; i < e->outs; i++) {
+			const float *client = k->client[e->out[i]];
+			float part;
+
+			if (!client || isnan(client[w]))
+				continue;
+			part = (float)seen(k, e->out[i]) * client[w];
+			out[w] = parallel ? fmaxf(out[w], part) : out[w] + part;
+		}
+	}
+}
+
+/* A "self time" that still holds its children (a server that hands requests between threads
+ * in a way that could not be followed) is no self time. */
+static bool self_holds(const struct work *k, const float *self, const float *rest, double server)
+{
+	double normal = normal_of(k, self), left = normal_of(k, rest);
+
+	return isnan(server) || isnan(left) || normal < 0.9 * server || left > 0.7 * server;
+}
+
+static void judge(
+	const struct work *k, uint32_t entity, const float *value, double whole, double limit)
+{
+	struct part *p = &k->x->part[entity];
+	double floor = fmax(k->lens->floor, isnan(whole) ? 0 : SPREAD_RATIO * whole);
+
+	if (!frame_shift(k->f, value, floor, &p->shift))
+		return;
+	p->known = true;
+	p->weight = (p->shift.sigmas - NOTICED_SIGMAS) / (CERTAIN_SIGMAS - NOTICED_SIGMAS);
+	p->weight = fmin(1, fmax(0, p->weight));
+	p->added = k->x->visits[entity] * fmax(0, fmin(p->shift.observed - p->shift.normal, limit));
+}
+
+/* The rise of the whole, which none of its parts exceeds. */
+static double rise(const struct work *k, const float *value)
+{
+	struct shift s;
+
+	return value && frame_shift(k->f, value, 1, &s) ? fmax(0, s.observed - s.normal) : INFINITY;
+}
+
+static int judge_service(struct work *k, uint32_t service)
+{
+	const float *server = k->server[service];
+	float *self = column(k, service, k->lens->self);
+	float *rest = malloc((k->f->total + 1) * sizeof(*rest));
+
+	if (!rest) {
+		free(self);
+		return -ENOMEM;
+	}
+	explain(k, service, rest);
+	for (size_t w = 0; w < k->f->total; w++)
+		rest[w] = server ? server[w] - rest[w] : NAN;
+	if (self && self_holds(k, self, rest, normal_of(k, server)))
+		judge(k, service, self, normal_of(k, server ? server : self), rise(k, server));
+	else
+		judge(k, service, rest, normal_of(k, server), rise(k, server));
+	free(rest);
+	free(self);
+	return 0;
+}
+
+static int judge_edge(struct work *k, uint32_t edge)
+{
+	const struct entity *e = &k->g->entity[edge];
+	const float *client = k->client[edge];
+	float *gap = column(k, edge, k->lens->network), *far, *measured;
+
+	if (!gap) {
+		measured = column(k, edge, k->lens->client);
+		far = k->lens->server == k->lens->client ? NULL : column(k, edge, k->lens->server);
+		if (!far)
+			far = column(k, e->callee, k->lens->server);
+		gap = measured && far ? malloc((k->f->total + 1) * sizeof(*gap)) : NULL;
+		for (size_t w = 0; gap && w < k->f->total; w++)
+			gap[w] = measured[w] - far[w];
+		free(measured);
+		free(far);
+	}
+	if (gap)
+		judge(k, edge, gap, normal_of(k, client), rise(k, client));
+	free(gap);
+	return 0;
+}
+
+static int measure(struct work *k, uint32_t entry)
+{
+	bool any = false;
+	int error = 0;
+
+	read_rates(k);
+	for (long i = 0; i < k->services; i++) {
+		k->place[k->order[i]] = (uint32_t)i;
+		read_service(k, k->order[i]);
+	}
+	for (uint32_t i = 0; i < k->g->entities; i++) {
+		if (k->g->entity[i].kind == ENTITY_EDGE)
+			read_edge(k, i);
+		any |= k->server[i] || k->client[i];
+	}
+	if (!any)
+		return -ENODATA;
+	count_visits(k, entry);
+	for (uint32_t i = 0; !error && i < k->g->entities; i++) {
+		const struct entity *e = &k->g->entity[i];
+
+		if (e->kind == ENTITY_SERVICE && strcmp(e->name, GRAPH_USER))
+			error = judge_service(k, i);
+		else if (e->kind == ENTITY_EDGE)
+			error = judge_edge(k, i);
+	}
+	return error;
+}
+
+static void measure_entry(struct work *k, uint32_t entry)
+{
+	bool edge = k->g->entity[entry].kind == ENTITY_EDGE;
+	const float *value = edge ? k->client[entry] : k->server[entry];
+	struct shift s;
+
+	if (value && frame_shift(k->f, value, 1, &s))
+		k->x->end_to_end = s.observed - s.normal;
+}
+
+int exclusive_open(
+	struct exclusive *x, const struct frame *f, const struct lens *lens, uint32_t entry)
+{
+	const struct graph *g = &f->r->graph;
+	size_t n = g->entities;
+	struct work k = {.f = f, .g = g, .lens = lens, .x = x};
+	int error = -ENOMEM;
+
+	*x = (struct exclusive){
+		.part = calloc(n, sizeof(*x->part)), .visits = calloc(n, sizeof(*x->visits))};
+	k.server = calloc(n, sizeof(*k.server));
+	k.client = calloc(n, sizeof(*k.client));
+	k.calls = calloc(n, sizeof(*k.calls));
+	k.rate = calloc(n, sizeof(*k.rate));
+	k.order = calloc(n, sizeof(*k.order));
+	k.place = calloc(n, sizeof(*k.place));
+	if (x->part && x->visits && k.server && k.client && k.calls && k.rate && k.order &&
+		k.place) {
+		k.services = graph_order(g, k.order, NULL);
+		error = k.services < 0 ? -ENOMEM : measure(&k, entry);
+	}
+	if (!error)
+		measure_entry(&k, entry);
+	else
+		exclusive_close(x);
+	for (size_t i = 0; i < n; i++) {
+		if (k.server)
+			free(k.server[i]);
+		if (k.client)
+			free(k.client[i]);
+	}
+	free(k.server);
+	free(k.client);
+	free(k.calls);
+	free(k.rate);
+	free(k.order);
+	free(k.place);
+	return error;
+}
+
+void exclusive_close(struct exclusive *x)
+{
+	free(x->part);
+	free(x->visits);
+	x->part = NULL;
+	x->visits = NULL;
+}

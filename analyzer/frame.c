@@ -1,0 +1,125 @@
+#include "analyzer/frame.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NORMALS_MAX 4096
+#define NORMALS_MIN 3
+#define MAD_TO_SIGMA 1.4826
+#define MOVED_SIGMAS 3
+
+static bool is_normal(const struct series *s, const float *slo_value, const struct slo *slo,
+	const bool *use, size_t row, double from_s, double to_s)
+{
+	if (s->start_s[row] >= from_s && s->start_s[row] < to_s)
+		return false;
+	return (!use || use[row]) && slo_value && (double)slo_value[row] <= slo->target;
+}
+
+int frame_open(struct frame *f, const struct recording *r, const struct slo *slo, double from_s,
+	double to_s, const bool *use)
+{
+	const struct series *s = &r->series;
+	const float *slo_value = series_values(s, slo->entity, slo->metric);
+	size_t from, to, first = 0, normals = 0;
+
+	*f = (struct frame){.r = r};
+	f->row = calloc(s->windows + 1, sizeof(*f->row));
+	f->scratch = calloc(s->windows + 1, sizeof(*f->scratch));
+	if (!f->row || !f->scratch) {
+		frame_close(f);
+		return -ENOMEM;
+	}
+	for (size_t w = 0; w < s->windows; w++)
+		if (is_normal(s, slo_value, slo, use, w, from_s, to_s))
+			f->row[normals++] = w;
+	if (normals > NORMALS_MAX)
+		first = normals - NORMALS_MAX;
+	f->normals = normals - first;
+	memmove(f->row, f->row + first, f->normals * sizeof(*f->row));
+	f->total = f->normals;
+	series_range(s, from_s, to_s, &from, &to);
+	while (from < to)
+		f->row[f->total++] = from++;
+	return 0;
+}
+
+void frame_close(struct frame *f)
+{
+	free(f->row);
+	free(f->scratch);
+	f->row = NULL;
+	f->scratch = NULL;
+}
+
+bool frame_gather(const struct frame *f, uint32_t entity, const char *metric, float *out)
+{
+	const float *value = series_values(&f->r->series, entity, metric);
+
+	for (size_t i = 0; value && i < f->total; i++)
+		out[i] = value[f->row[i]];
+	return value;
+}
+
+static int ascending(const void *a, const void *b)
+{
+	float x = *(const float *)a, y = *(const float *)b;
+
+	return (x > y) - (x < y);
+}
+
+double frame_median(float *value, size_t count)
+{
+	size_t known = 0;
+
+	for (size_t i = 0; i < count; i++)
+		if (!isnan(value[i]))
+			value[known++] = value[i];
+	if (!known)
+		return NAN;
+	qsort(value, known, sizeof(*value), ascending);
+	return ((double)value[(known - 1) / 2] + (double)value[known / 2]) / 2;
+}
+
+static size_t count_known(const float *value, size_t from, size_t to)
+{
+	size_t known = 0;
+
+	for (size_t i = from; i < to; i++)
+		if (!isnan(value[i]))
+			known++;
+	return known;
+}
+
+static double median_of(const struct frame *f, const float *value, size_t from, size_t to)
+{
+	memcpy(f->scratch, value + from, (to - from) * sizeof(*value));
+	return frame_median(f->scratch, to - from);
+}
+
+static double spread_of(const struct frame *f, const float *value, double normal)
+{
+	for (size_t i = 0; i < f->normals; i++)
+		f->scratch[i] = fabsf(value[i] - (float)normal);
+	return MAD_TO_SIGMA * frame_median(f->scratch, f->normals);
+}
+
+bool frame_shift(const struct frame *f, const float *value, double floor, struct shift *out)
+{
+	struct shift s = {.since_s = NAN};
+
+	if (count_known(value, 0, f->normals) < NORMALS_MIN ||
+		!count_known(value, f->normals, f->total))
+		return false;
+	s.normal = median_of(f, value, 0, f->normals);
+	s.observed = median_of(f, value, f->normals, f->total);
+	s.spread = fmax(spread_of(f, value, s.normal), floor);
+	s.sigmas = (s.observed - s.normal) / s.spread;
+	for (size_t i = f->normals; i < f->total && isnan(s.since_s); i++)
+		if (fabs((double)value[i] - s.normal) > MOVED_SIGMAS * s.spread)
+			s.since_s = f->r->series.start_s[f->row[i]];
+	*out = s;
+	return true;
+}

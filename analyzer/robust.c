@@ -1,0 +1,346 @@
+#include "analyzer/robust.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "analyzer/suspicion.h"
+
+#define NORMALS_WANTED 5
+#define LEAST_SCORE 0.15   /* below that nothing is blamed */
+#define SECOND_CULPRIT 0.5 /* of the first one's score; a third likewise */
+#define CULPRITS 3
+#define LISTED_SCORE 0.005
+#define EVIDENCES 24
+
+static void copy_name(char to[64], const char *from)
+{
+	snprintf(to, 64, "%s", from);
+}
+
+/* The names of the metrics that the first lens looks at. */
+static const char *gap_metric(const struct suspicion *s)
+{
+	return s->lenses && s->lens[0].network ? s->lens[0].network : "error_ratio";
+}
+
+static const char *own_metric(const struct suspicion *s)
+{
+	return s->lenses && s->lens[0].self ? s->lens[0].self : "error_ratio";
+}
+
+static void fill_candidate(struct candidate *c, const struct suspicion *s, uint32_t service)
+{
+	const struct suspect *p = &s->suspect[service];
+	const struct symptom *moved = &p->moved[p->resource];
+
+	*c = (struct candidate){.service = service, .resource = p->resource, .score = p->score};
+	if (moved->strength > 0)
+		copy_name(c->metric, moved->metric);
+	else
+		copy_name(c->metric, p->resource == RESOURCE_NETWORK ? gap_metric(s) : "latent");
+}
+
+/*
+ * A surge slows everything it meets, most of all the service that saturates first, so it goes
+ * before the services it explains; not before one that lost its quota or its link.
+ */
+static bool add_workload(struct candidate *c, const struct suspicion *s, double best)
+{
+	if (s->surge <= 0)
+		return false;
+	*c = (struct candidate){.service = s->front, .resource = RESOURCE_WORKLOAD};
+	copy_name(c->metric, "requests_per_s");
+	c->score = s->surge * fmax(1.2 * best, 0.3);
+	return true;
+}
+
+static bool independent_of_load(const struct suspect *p)
+{
+	return p->moved[RESOURCE_NETWORK].strength > 0.5 ||
+	       p->moved[RESOURCE_MEMORY].strength > 0.5 ||
+	       (!strcmp(p->moved[RESOURCE_CPU].metric, "cpu_limit_cores") &&
+		       p->moved[RESOURCE_CPU].strength > 0.3);
+}
+
+static int best_first(const void *a, const void *b)
+{
+	const struct candidate *x = a, *y = b;
+
+	if (x->score != y->score)
+		return x->score > y->score ? -1 : 1;
+	return (x->service > y->service) - (x->service < y->service);
+}
+
+/* Chances by how far the scores stand apart; part of it stays with causes not seen. */
+static void give_chances(struct candidate *c, size_t count)
+{
+	double sum = 0.02, first = count ? c[0].score : 0;
+
+	for (size_t i = 0; i < count; i++)
+		sum += pow(c[i].score, 1.5);
+	if (first < 1)
+		sum += 0.1 * (1 - first);
+	for (size_t i = 0; i < count; i++)
+		c[i].probability = pow(c[i].score, 1.5) / sum;
+}
+
+static int list_candidates(struct diagnosis *d, const struct suspicion *s)
+{
+	const struct graph *g = &s->f->r->graph;
+	double best = 0;
+	uint32_t top = s->front;
+
+	d->candidate = calloc((size_t)g->entities + 1, sizeof(*d->candidate));
+	if (!d->candidate)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < g->entities; i++) {
+		if (g->entity[i].kind != ENTITY_SERVICE || !strcmp(g->entity[i].name, GRAPH_USER))
+			continue;
+		if (s->suspect[i].score < LISTED_SCORE)
+			continue;
+		fill_candidate(&d->candidate[d->candidates++], s, i);
+		if (s->suspect[i].score > best) {
+			best = s->suspect[i].score;
+			top = i;
+		}
+	}
+	if (!independent_of_load(&s->suspect[top]))
+		d->candidates += add_workload(&d->candidate[d->candidates], s, best);
+	qsort(d->candidate, d->candidates, sizeof(*d->candidate), best_first);
+	give_chances(d->candidate, d->candidates);
+	return 0;
+}
+
+/* Under a surge everything slows: then the surge alone is the answer. */
+static void choose_culprits(struct diagnosis *d)
+{
+	double first = d->candidates ? d->candidate[0].score : 0;
+
+	for (size_t i = 0; i < d->candidates && i < CULPRITS; i++) {
+		struct candidate *c = &d->candidate[i];
+
+		if (i && (d->candidate[0].resource == RESOURCE_WORKLOAD ||
+				 c->resource == RESOURCE_WORKLOAD ||
+				 c->score < SECOND_CULPRIT * first))
+			break;
+		c->culprit = true;
+	}
+}
+
+static void add_evidence(
+	struct diagnosis *d, uint32_t entity, const char *metric, const struct shift *s)
+{
+	struct evidence *e;
+
+	for (size_t i = 0; i < d->evidences; i++)
+		if (d->evidence[i].entity == entity && !strcmp(d->evidence[i].metric, metric))
+			return;
+	if (d->evidences == EVIDENCES)
+		return;
+	e = &d->evidence[d->evidences++];
+	*e = (struct evidence){.entity = entity,
+		.normal = s->normal,
+		.observed = s->observed,
+		.sigmas = s->sigmas,
+		.since_s = s->since_s};
+	copy_name(e->metric, metric);
+}
+
+static void add_service_evidence(struct diagnosis *d, const struct suspicion *s, uint32_t service)
+{
+	const struct suspect *p = &s->suspect[service];
+
+	for (size_t l = 0; l < s->lenses && l < 1; l++) {
+		const struct part *own = &s->seen[l].part[service];
+
+		if (own->known && own->weight > 0)
+			add_evidence(d, service, own_metric(s), &own->shift);
+		if (p->edge != GRAPH_NONE && s->seen[l].part[p->edge].known)
+			add_evidence(d, p->edge, gap_metric(s), &s->seen[l].part[p->edge].shift);
+	}
+	for (int i = 0; i < RESOURCES; i++)
+		if (p->moved[i].strength > 0.05)
+			add_evidence(d, p->moved[i].entity, p->moved[i].metric, &p->moved[i].shift);
+}
+
+static int list_evidence(struct diagnosis *d, const struct suspicion *s, const struct shift *slo)
+{
+	d->evidence = calloc(EVIDENCES, sizeof(*d->evidence));
+	if (!d->evidence)
+		return -ENOMEM;
+	add_evidence(d, d->slo_entity, d->slo_metric, slo);
+	for (size_t i = 0; i < d->candidates && i < CULPRITS; i++) {
+		if (d->candidate[i].resource == RESOURCE_WORKLOAD)
+			add_evidence(d, s->entry, "requests_per_s", &s->rate);
+		else
+			add_service_evidence(d, s, d->candidate[i].service);
+	}
+	return 0;
+}
+
+/* Share of the end-to-end rise that the culprits explain together. */
+static double explained(const struct diagnosis *d, const struct suspicion *s)
+{
+	double sum = 0;
+
+	for (size_t i = 0; i < d->candidates; i++) {
+		const struct suspect *p = &s->suspect[d->candidate[i].service];
+
+		if (d->candidate[i].culprit && d->candidate[i].resource == RESOURCE_WORKLOAD)
+			return 1;
+		if (d->candidate[i].culprit)
+			sum += p->own + p->between;
+	}
+	return fmin(1, sum);
+}
+
+static void estimate_restored(
+	struct diagnosis *d, const struct suspicion *s, const struct shift *slo)
+{
+	struct counterfactual *c = &d->counterfactual;
+	double rise = fmax(0, slo->observed - slo->normal);
+
+	c->restored = slo->observed - explained(d, s) * rise;
+	c->probability = 0.5 * erfc((c->restored - c->target) / (slo->spread * sqrt(2)));
+}
+
+static void __attribute__((format(printf, 2, 3)))
+unknown(struct diagnosis *d, const char *format, ...)
+{
+	va_list args;
+
+	d->verdict = VERDICT_UNKNOWN;
+	va_start(args, format);
+	vsnprintf(d->why, sizeof(d->why), format, args);
+	va_end(args);
+}
+
+static void summarise(struct diagnosis *d, const struct suspicion *s)
+{
+	const struct candidate *c = &d->candidate[0];
+	const struct suspect *p = &s->suspect[c->service];
+	const char *name = s->f->r->graph.entity[c->service].name;
+
+	if (c->resource == RESOURCE_WORKLOAD)
+		snprintf(d->why, sizeof(d->why),
+			"requests at %.80s rose from %.3g to %.3g per second", name, s->rate.normal,
+			s->rate.observed);
+	else
+		snprintf(d->why, sizeof(d->why),
+			"%.80s explains %.0f %% of the rise: %.0f %% inside it, %.0f %% on the way "
+			"of "
+			"its calls; %s moved",
+			name, 100 * fmin(1, p->own + p->between), 100 * p->own, 100 * p->between,
+			c->metric[0] && strcmp(c->metric, "latent") ? c->metric : "no resource");
+}
+
+static void conclude(
+	struct diagnosis *d, const struct suspicion *s, const struct shift *slo, bool missed)
+{
+	if (!missed) {
+		d->verdict = VERDICT_HEALTHY;
+		snprintf(d->why, sizeof(d->why), "the target was met in every window");
+		d->counterfactual.restored = slo->observed;
+		return;
+	}
+	if (!d->candidates || d->candidate[0].score < LEAST_SCORE) {
+		unknown(d, s->lenses
+				   ? "no service's own time and no gap between services rose "
+				     "enough to explain it"
+				   : "no latencies along the calls, and no resource moved enough");
+		return;
+	}
+	d->verdict = VERDICT_DIAGNOSED;
+	choose_culprits(d);
+	estimate_restored(d, s, slo);
+	summarise(d, s);
+}
+
+static bool target_missed(const struct frame *f, const float *value, double target)
+{
+	for (size_t i = f->normals; i < f->total; i++)
+		if ((double)value[i] > target)
+			return true;
+	return false;
+}
+
+static double known_median(const struct frame *f, const float *value)
+{
+	memcpy(f->scratch, value + f->normals, (f->total - f->normals) * sizeof(*value));
+	return frame_median(f->scratch, f->total - f->normals);
+}
+
+/* Everything that needs no ranking: what was missed, and whether there is something to rank. */
+static bool begin(struct diagnosis *d, const struct frame *f, const struct slo *slo, float *value,
+	struct shift *shift)
+{
+	if (!frame_gather(f, slo->entity, slo->metric, value)) {
+		unknown(d, "the recording has no %s of %.120s", slo->metric,
+			f->r->graph.entity[slo->entity].name);
+		return false;
+	}
+	d->counterfactual.observed = known_median(f, value);
+	if (isnan(d->counterfactual.observed)) {
+		unknown(d, "no window of the interval has a value of %s", slo->metric);
+		return false;
+	}
+	if (f->normals < NORMALS_WANTED) {
+		unknown(d, "only %zu normal windows to compare with, %d are needed", f->normals,
+			NORMALS_WANTED);
+		return false;
+	}
+	return frame_shift(f, value, fmax(1e-9, 0.05 * fabs(slo->target)), shift);
+}
+
+static int rank(struct diagnosis *d, const struct frame *f, const struct slo *slo)
+{
+	float *value = malloc((f->total + 1) * sizeof(*value));
+	struct suspicion s;
+	struct shift shift;
+	bool missed;
+	int error = 0;
+
+	if (!value)
+		return -ENOMEM;
+	if (begin(d, f, slo, value, &shift)) {
+		missed = target_missed(f, value, slo->target);
+		error = suspicion_open(&s, f, slo);
+		if (!error) {
+			error = list_candidates(d, &s);
+			if (!error)
+				error = list_evidence(d, &s, &shift);
+			if (!error)
+				conclude(d, &s, &shift, missed);
+			suspicion_close(&s);
+		}
+	}
+	free(value);
+	return error;
+}
+
+int robust_rank(struct diagnosis *d, const struct recording *r, const struct slo *slo,
+	double from_s, double to_s, const bool *use)
+{
+	struct diagnosis fresh = {.from_s = from_s,
+		.to_s = to_s,
+		.slo_entity = slo->entity,
+		.method = "robust",
+		.counterfactual = {NAN, NAN, slo->target, NAN}};
+	struct frame f;
+	int error = frame_open(&f, r, slo, from_s, to_s, use);
+
+	if (error)
+		return error;
+	copy_name(fresh.slo_metric, slo->metric);
+	error = rank(&fresh, &f, slo);
+	frame_close(&f);
+	if (error)
+		diagnosis_clear(&fresh);
+	else
+		*d = fresh;
+	return error;
+}

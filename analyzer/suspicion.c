@@ -1,0 +1,291 @@
+#include "analyzer/suspicion.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LATENCY_FLOOR_US 30
+#define ERROR_FLOOR_RATIO 0.005
+#define CALLEE_FIRST 1.15    /* a gap between two services is the callee's, all else equal */
+#define SURGE_RATIO 1.2      /* requests below this times the normal are no surge, */
+#define SURGE_FULL_RATIO 1.5 /* from this on they are one for certain */
+#define SURGE_SIGMAS 4
+
+static const struct {
+	const char *name;
+	double tail;
+} statistics[] = {{"p99", 0.01}, {"p95", 0.05}, {"p90", 0.1}, {"mean", 1}, {"p50", 1}};
+
+#define STATISTICS (sizeof(statistics) / sizeof(*statistics))
+
+static bool is_latency(const char *metric, const char *statistic)
+{
+	char server[32], client[32];
+
+	snprintf(server, sizeof(server), "server_%s_us", statistic);
+	snprintf(client, sizeof(client), "client_%s_us", statistic);
+	return !strcmp(metric, server) || !strcmp(metric, client);
+}
+
+/* Columns of this statistic, the SLO's own aside. */
+static size_t count_columns(const struct suspicion *s, const char *statistic)
+{
+	const struct series *series = &s->f->r->series;
+	size_t count = 0;
+
+	for (uint32_t i = 0; i < series->columns; i++)
+		if (series->column[i].entity != s->entry)
+			count += is_latency(series->column[i].metric, statistic);
+	return count;
+}
+
+static void add_latency_lens(struct suspicion *s, size_t statistic)
+{
+	char(*name)[32] = s->name[s->lenses];
+	static const char *const kind[] = {"server", "self", "client", "network"};
+
+	for (int i = 0; i < 4; i++)
+		snprintf(name[i], sizeof(name[i]), "%s_%s_us", kind[i], statistics[statistic].name);
+	s->lens[s->lenses++] = (struct lens){.server = name[0],
+		.self = name[1],
+		.client = name[2],
+		.network = name[3],
+		.tail = statistics[statistic].tail,
+		.floor = LATENCY_FLOOR_US};
+}
+
+static void add_error_lens(struct suspicion *s)
+{
+	static const char *const name = "error_ratio";
+
+	s->lens[s->lenses++] = (struct lens){
+		.server = name, .client = name, .tail = 1, .floor = ERROR_FLOOR_RATIO};
+}
+
+/* The statistic that most latencies have, the target's own and higher ones preferred. */
+static size_t choose_statistic(const struct suspicion *s, const char *slo_metric)
+{
+	size_t best = STATISTICS, most = 0;
+
+	for (size_t i = 0; i < STATISTICS; i++) {
+		size_t count = count_columns(s, statistics[i].name);
+
+		if (count && strstr(slo_metric, statistics[i].name))
+			count *= 2;
+		if (count > most) {
+			most = count;
+			best = i;
+		}
+	}
+	return best;
+}
+
+/*
+ * Tails tell what the target sees, means add up exactly along the calls: both are looked at
+ * where there are both.
+ */
+static void choose_lenses(struct suspicion *s, const char *slo_metric)
+{
+	size_t first;
+
+	if (!strcmp(slo_metric, "error_ratio")) {
+		add_error_lens(s);
+		return;
+	}
+	first = choose_statistic(s, slo_metric);
+	if (first == STATISTICS)
+		return;
+	add_latency_lens(s, first);
+	for (size_t i = 0; i < STATISTICS; i++) {
+		if (i != first && statistics[i].tail >= 1 && statistics[first].tail < 1 &&
+			2 * count_columns(s, statistics[i].name) >=
+				count_columns(s, statistics[first].name)) {
+			add_latency_lens(s, i);
+			return;
+		}
+	}
+}
+
+static double counted(const struct part *p)
+{
+	return p->known ? p->added * p->weight : 0;
+}
+
+/* What the shares are shares of: the end-to-end rise, or all that rose when that is more. */
+static double whole_rise(const struct suspicion *s, const struct exclusive *x)
+{
+	double sum = 0;
+
+	for (uint32_t i = 0; i < s->f->r->graph.entities; i++)
+		sum += counted(&x->part[i]);
+	return fmax(sum, fmax(x->end_to_end, 0));
+}
+
+static void add_shares(struct suspicion *s, double *gap)
+{
+	const struct graph *g = &s->f->r->graph;
+
+	for (size_t l = 0; l < s->lenses; l++) {
+		double whole = whole_rise(s, &s->seen[l]) * (double)s->lenses;
+
+		for (uint32_t i = 0; whole > 0 && i < g->entities; i++) {
+			double share = counted(&s->seen[l].part[i]) / whole;
+
+			if (g->entity[i].kind == ENTITY_EDGE)
+				gap[i] += share;
+			else
+				s->suspect[i].own += share;
+		}
+	}
+}
+
+/* How well one service explains the gaps that are left: those of all calls it takes part in. */
+static double cover(const struct suspicion *s, uint32_t service, const double *gap)
+{
+	const struct entity *e = &s->f->r->graph.entity[service];
+	const struct suspect *p = &s->suspect[service];
+	double sum = 0, signs = fmax(p->moved[RESOURCE_CPU].strength, fmin(1, p->own));
+
+	for (uint32_t i = 0; i < e->ins; i++)
+		sum += CALLEE_FIRST * gap[e->in[i]];
+	for (uint32_t i = 0; i < e->outs; i++)
+		sum += gap[e->out[i]];
+	return sum * (1 + 0.5 * signs);
+}
+
+static void take_gap(struct suspect *p, double *gap, uint32_t edge, double *largest)
+{
+	p->between += gap[edge];
+	if (gap[edge] > *largest) {
+		*largest = gap[edge];
+		p->edge = edge;
+	}
+	gap[edge] = 0;
+}
+
+/* Give every gap to the service that most of them have in common. */
+static void share_out_gaps(struct suspicion *s, double *gap)
+{
+	const struct graph *g = &s->f->r->graph;
+
+	for (;;) {
+		uint32_t best = GRAPH_NONE;
+		double most = 1e-3, largest = 0;
+
+		for (uint32_t i = 0; i < g->entities; i++) {
+			double covered;
+
+			if (g->entity[i].kind != ENTITY_SERVICE ||
+				!strcmp(g->entity[i].name, GRAPH_USER))
+				continue;
+			covered = cover(s, i, gap);
+			if (covered > most) {
+				most = covered;
+				best = i;
+			}
+		}
+		if (best == GRAPH_NONE)
+			return;
+		for (uint32_t i = 0; i < g->entity[best].ins; i++)
+			take_gap(&s->suspect[best], gap, g->entity[best].in[i], &largest);
+		for (uint32_t i = 0; i < g->entity[best].outs; i++)
+			take_gap(&s->suspect[best], gap, g->entity[best].out[i], &largest);
+	}
+}
+
+static void score(struct suspect *p)
+{
+	static const enum resource local[] = {
+		RESOURCE_CPU, RESOURCE_MEMORY, RESOURCE_DISK, RESOURCE_NETWORK};
+
+	for (size_t i = 0; i < sizeof(local) / sizeof(*local); i++)
+		p->symptom = fmax(p->symptom, p->moved[local[i]].strength);
+	p->resource = symptom_resource(p->moved, p->own, p->between);
+	p->score = (p->own + p->between) * (0.75 + 0.25 * p->symptom) + 0.1 * p->symptom;
+}
+
+static int read_rate(struct suspicion *s)
+{
+	float *rate = malloc((s->f->total + 1) * sizeof(*rate));
+	bool any;
+
+	if (!rate)
+		return -ENOMEM;
+	any = frame_gather(s->f, s->entry, "requests_per_s", rate) ||
+	      frame_gather(s->f, s->front, "requests_per_s", rate);
+	if (any && frame_shift(s->f, rate, 1e-3, &s->rate) && s->rate.normal > 0) {
+		double ratio = s->rate.observed / s->rate.normal;
+
+		if (s->rate.sigmas > SURGE_SIGMAS)
+			s->surge = fmin(1,
+				fmax(0, (ratio - SURGE_RATIO) / (SURGE_FULL_RATIO - SURGE_RATIO)));
+	}
+	free(rate);
+	return 0;
+}
+
+static int measure(struct suspicion *s)
+{
+	for (size_t l = 0; l < s->lenses; l++) {
+		int error = exclusive_open(&s->seen[l], s->f, &s->lens[l], s->entry);
+
+		if (error == -ENODATA)
+			s->lenses = l;
+		else if (error)
+			return error;
+	}
+	return read_rate(s);
+}
+
+static int judge(struct suspicion *s)
+{
+	const struct graph *g = &s->f->r->graph;
+	double *gap = calloc(g->entities, sizeof(*gap));
+	int error = gap ? 0 : -ENOMEM;
+
+	for (uint32_t i = 0; !error && i < g->entities; i++) {
+		s->suspect[i].edge = GRAPH_NONE;
+		if (g->entity[i].kind == ENTITY_SERVICE)
+			error = symptom_read(s->f, i, s->suspect[i].moved);
+	}
+	if (!error) {
+		add_shares(s, gap);
+		share_out_gaps(s, gap);
+		for (uint32_t i = 0; i < g->entities; i++)
+			if (g->entity[i].kind == ENTITY_SERVICE)
+				score(&s->suspect[i]);
+	}
+	free(gap);
+	return error;
+}
+
+int suspicion_open(struct suspicion *s, const struct frame *f, const struct slo *slo)
+{
+	const struct graph *g = &f->r->graph;
+	const struct entity *e = &g->entity[slo->entity];
+	int error = -ENOMEM;
+
+	*s = (struct suspicion){.f = f,
+		.entry = slo->entity,
+		.front = e->kind == ENTITY_EDGE ? e->callee : slo->entity};
+	s->suspect = calloc(g->entities, sizeof(*s->suspect));
+	if (s->suspect) {
+		choose_lenses(s, slo->metric);
+		error = measure(s);
+	}
+	if (!error)
+		error = judge(s);
+	if (error)
+		suspicion_close(s);
+	return error;
+}
+
+void suspicion_close(struct suspicion *s)
+{
+	for (size_t l = 0; l < SUSPICION_LENSES; l++)
+		exclusive_close(&s->seen[l]);
+	free(s->suspect);
+	s->suspect = NULL;
+}

@@ -1,0 +1,186 @@
+#include "analyzer/symptom.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum direction { UP, DOWN };
+
+/*
+ * What a metric says when it moves. `step` is the change that counts half, in
+ * the metric's unit, or as a share of its normal value when `relative`; `trust` is the
+ * most it can weigh: a stall is a symptom by itself, use that rises is not.
+ */
+struct rule {
+	const char *metric;
+	enum resource resource;
+	enum direction direction;
+	bool relative;
+	double step, trust;
+};
+
+static const struct rule service_rules[] = {
+	{"cpu_throttled_ratio", RESOURCE_CPU, UP, false, 0.08, 1},
+	{"cpu_runq_ratio", RESOURCE_CPU, UP, false, 0.10, 0.9},
+	{"psi_cpu_ratio", RESOURCE_CPU, UP, false, 0.10, 0.9},
+	{"cpu_limit_cores", RESOURCE_CPU, DOWN, true, 0.10, 1},
+	{"cpu_util_ratio", RESOURCE_CPU, UP, false, 0.15, 0.7},
+	{"cpu_cores", RESOURCE_CPU, UP, true, 0.5, 0.5},
+	{"cpu_instructions_per_cycle", RESOURCE_CPU, DOWN, true, 0.2, 0.6},
+	{"cpu_llc_misses_per_s", RESOURCE_CPU, UP, true, 1, 0.4},
+	{"mem_major_faults_per_s", RESOURCE_MEMORY, UP, false, 10, 1},
+	{"mem_reclaim_pages_per_s", RESOURCE_MEMORY, UP, false, 100, 1},
+	{"mem_oom_kills", RESOURCE_MEMORY, UP, false, 0.5, 1},
+	{"mem_util_ratio", RESOURCE_MEMORY, UP, false, 0.15, 0.6},
+	{"psi_mem_ratio", RESOURCE_MEMORY, UP, false, 0.03, 1},
+	{"blk_wait_ratio", RESOURCE_DISK, UP, false, 0.10, 1},
+	{"psi_io_ratio", RESOURCE_DISK, UP, false, 0.10, 0.9},
+	{"blk_read_bytes_per_s", RESOURCE_DISK, UP, true, 1, 0.4},
+	{"blk_write_bytes_per_s", RESOURCE_DISK, UP, true, 1, 0.4},
+	{"requests_per_s", RESOURCE_WORKLOAD, UP, true, 0.2, 1},
+};
+
+static const struct rule edge_rules[] = {
+	{"net_rtt_us", RESOURCE_NETWORK, UP, true, 0.5, 1},
+	{"net_retransmit_ratio", RESOURCE_NETWORK, UP, false, 0.01, 1},
+	{"connect_p99_us", RESOURCE_NETWORK, UP, true, 1, 0.6},
+};
+
+/* Metrics nobody here knows: their prefix gives the class, their rise a little weight. */
+static const struct rule opaque_rule = {NULL, RESOURCE_UNKNOWN, UP, true, 0.5, 0.4};
+
+#define NOTICED_SIGMAS 2.0
+#define CERTAIN_SIGMAS 6.0
+
+static double strength_of(const struct rule *rule, const struct shift *s)
+{
+	double change = s->observed - s->normal, sure = fabs(s->sigmas) - NOTICED_SIGMAS;
+
+	if (rule->direction == DOWN)
+		change = -change;
+	if (rule->relative)
+		change /= fmax(fabs(s->normal), 1e-9);
+	if (change <= 0 || sure <= 0)
+		return 0;
+	return rule->trust * fmin(1, sure / (CERTAIN_SIGMAS - NOTICED_SIGMAS)) * change /
+	       (change + rule->step);
+}
+
+/* A spread that a quiet metric gets: a tenth of the step, or of its own size. */
+static double floor_of(const struct rule *rule, const struct frame *f, const float *value)
+{
+	struct shift s;
+
+	if (!rule->relative)
+		return 0.2 * rule->step;
+	if (!frame_shift(f, value, 1, &s))
+		return 1;
+	return fmax(0.05 * fabs(s.normal), 1e-6);
+}
+
+/* Memory that fills slowly is what caches do; it hurts near the limit only. */
+static bool harmless(const char *metric, const struct shift *s)
+{
+	return !strcmp(metric, "mem_util_ratio") && s->observed < 0.9;
+}
+
+static void weigh(const struct frame *f, uint32_t entity, const char *metric,
+	const struct rule *rule, enum resource resource, float *scratch,
+	struct symptom out[RESOURCES])
+{
+	struct shift s;
+	double strength;
+
+	if (!frame_gather(f, entity, metric, scratch) ||
+		!frame_shift(f, scratch, floor_of(rule, f, scratch), &s))
+		return;
+	strength = harmless(metric, &s) ? 0 : strength_of(rule, &s);
+	if (strength <= out[resource].strength)
+		return;
+	out[resource].strength = strength;
+	out[resource].entity = entity;
+	out[resource].shift = s;
+	snprintf(out[resource].metric, sizeof(out[resource].metric), "%s", metric);
+}
+
+static bool has_rule(const char *metric)
+{
+	for (size_t i = 0; i < sizeof(service_rules) / sizeof(*service_rules); i++)
+		if (!strcmp(metric, service_rules[i].metric))
+			return true;
+	return false;
+}
+
+/* Bytes follow the requests and the answers' sizes; they say nothing about who is to blame. */
+static bool is_volume(const char *metric)
+{
+	return !strncmp(metric, "net_rx_", 7) || !strncmp(metric, "net_tx_", 7) ||
+	       !strcmp(metric, "mem_bytes");
+}
+
+static void weigh_opaque(
+	const struct frame *f, uint32_t service, float *scratch, struct symptom out[RESOURCES])
+{
+	const struct series *s = &f->r->series;
+
+	for (uint32_t i = 0; i < s->columns; i++) {
+		const char *metric = s->column[i].metric;
+		enum resource resource = resource_of_metric(metric);
+
+		if (s->column[i].entity == service && resource != RESOURCE_UNKNOWN &&
+			!has_rule(metric) && !is_volume(metric))
+			weigh(f, service, metric, &opaque_rule, resource, scratch, out);
+	}
+}
+
+int symptom_read(const struct frame *f, uint32_t service, struct symptom out[RESOURCES])
+{
+	const struct entity *e = &f->r->graph.entity[service];
+	float *scratch = malloc((f->total + 1) * sizeof(*scratch));
+
+	if (!scratch)
+		return -ENOMEM;
+	for (int i = 0; i < RESOURCES; i++)
+		out[i] = (struct symptom){.entity = service};
+	for (size_t i = 0; i < sizeof(service_rules) / sizeof(*service_rules); i++)
+		weigh(f, service, service_rules[i].metric, &service_rules[i],
+			service_rules[i].resource, scratch, out);
+	for (size_t i = 0; i < sizeof(edge_rules) / sizeof(*edge_rules); i++) {
+		for (uint32_t j = 0; j < e->ins; j++)
+			weigh(f, e->in[j], edge_rules[i].metric, &edge_rules[i],
+				edge_rules[i].resource, scratch, out);
+		for (uint32_t j = 0; j < e->outs; j++)
+			weigh(f, e->out[j], edge_rules[i].metric, &edge_rules[i],
+				edge_rules[i].resource, scratch, out);
+	}
+	weigh_opaque(f, service, scratch, out);
+	free(scratch);
+	return 0;
+}
+
+/*
+ * Order of the questions: a link that retransmits or lengthens is the network, whatever
+ * else waits. Memory before disk, for faults and swapping read the disk too. CPU before a bare
+ * gap between the two ends, for a starved callee takes long to read its requests.
+ */
+enum resource symptom_resource(const struct symptom s[RESOURCES], double own, double between)
+{
+	const double told = 0.25;
+	double cpu = s[RESOURCE_CPU].strength, memory = s[RESOURCE_MEMORY].strength;
+	double disk = s[RESOURCE_DISK].strength, network = s[RESOURCE_NETWORK].strength;
+	double share = own + between > 0 ? between / (own + between) : 0;
+
+	if (network >= told && (share >= 0.3 || network > fmax(cpu, fmax(memory, disk))))
+		return RESOURCE_NETWORK;
+	if (memory >= told && memory >= 0.6 * cpu)
+		return RESOURCE_MEMORY;
+	if (disk >= told && disk >= cpu)
+		return RESOURCE_DISK;
+	if (cpu >= told)
+		return RESOURCE_CPU;
+	if (share >= 0.5)
+		return RESOURCE_NETWORK;
+	return RESOURCE_CODE;
+}

@@ -1,0 +1,26 @@
+/*
+ * Which resource of a service moved: its counters, and those of the calls into and out of
+ * it, against their normal windows. One thread at a time.
+ */
+#ifndef SAGE_ANALYZER_SYMPTOM_H
+#define SAGE_ANALYZER_SYMPTOM_H
+
+#include "analyzer/frame.h"
+
+struct symptom {
+	double strength; /* 0..1; 0 = did not move in the harmful direction */
+	uint32_t entity; /* whose metric moved most */
+	char metric[64];
+	struct shift shift;
+};
+
+/* The strongest symptom of every class at `service`. Returns 0 or -ENOMEM. */
+int symptom_read(const struct frame *f, uint32_t service, struct symptom out[RESOURCES]);
+
+/*
+ * The class to blame at a service that added time: `own` inside it, `between` on the way of
+ * its calls (both in the same unit).
+ */
+enum resource symptom_resource(const struct symptom s[RESOURCES], double own, double between);
+
+#endif
