@@ -25,7 +25,7 @@ bool actuator_mode_parse(const char *name, enum actuator_mode *out);
 
 /* This node's own bounds; they hold whatever the analyzer asks. */
 struct actuator_limits {
-	size_t max_active;          /* leases held at once, at most WIRE_MAX_LEASES */
+	size_t max_active;          /* leases held at once, at most WIRE_MAX_LEASES / 2 */
 	size_t max_changes_per_min; /* writes on this node, undoing not counted */
 	uint32_t cooldown_ms;       /* between two changes of one knob */
 	uint32_t max_ttl_ms;        /* a longer time to live is shortened to this */

@@ -19,7 +19,7 @@ struct journal_change {
 	uint64_t id;
 	uint64_t cgroup_id;
 	enum wire_knob knob;
-	int64_t value; /* ours */
+	int64_t old_value, value; /* before, and ours */
 	char device[KNOB_DEVICE];
 	char old_text[KNOB_TEXT]; /* what knob_restore() takes */
 	char path[WIRE_PATH];

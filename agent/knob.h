@@ -67,9 +67,6 @@ int knob_open(struct knob *k, const struct knob_layout *l, const char *path, uin
 /* Safe on a knob that failed to open, and twice. */
 void knob_close(struct knob *k);
 
-/* True while the path still names the directory that was opened. */
-bool knob_alive(const struct knob *k, const struct knob_layout *l, const char *path);
-
 int knob_read(const struct knob *k, struct knob_value *out);
 int knob_write(const struct knob *k, int64_t value);
 int knob_restore(const struct knob *k, const char *text);

@@ -1,0 +1,30 @@
+/*
+ * A small tree of cgroups for tests, POD with child APP: real ones of cgroup v1 where this
+ * machine has them, and a directory of plain files that looks like cgroup v2.
+ */
+#ifndef SAGE_TESTS_UNIT_CGROUP_TREE_H
+#define SAGE_TESTS_UNIT_CGROUP_TREE_H
+
+#include "agent/knob.h"
+
+struct cgroup_tree {
+	struct knob_layout layout;
+	char top[64]; /* "/sage-acting-123", below the mounts */
+	char pod[80], app[96];
+	uint64_t pod_id, app_id;
+	char plain[64]; /* directory to remove; "" for real cgroups */
+};
+
+/* False when this machine has no cgroup v1 that we may write to. */
+bool cgroup_tree_real(struct cgroup_tree *t);
+
+void cgroup_tree_plain(struct cgroup_tree *t);
+void cgroup_tree_remove(struct cgroup_tree *t);
+
+/* Write and read one file of a cgroup of the tree. Text comes without its last newline. */
+void cgroup_tree_put(const struct cgroup_tree *t, enum knob_controller c, const char *path,
+	const char *file, const char *text);
+const char *cgroup_tree_get(
+	const struct cgroup_tree *t, enum knob_controller c, const char *path, const char *file);
+
+#endif
