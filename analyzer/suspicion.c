@@ -8,7 +8,10 @@
 
 #define LATENCY_FLOOR_US 30
 #define ERROR_FLOOR_RATIO 0.005
-#define CALLEE_FIRST 1.15    /* a gap between two services is the callee's, all else equal */
+#define CALLEE_FIRST 1.3     /* a gap between two services is the callee's, all else equal */
+#define COMPARABLE 0.2       /* gaps from this share of the largest on have one cause in common */
+#define STARVED_BONUS 0.25   /* for a service whose CPU counters moved */
+#define LEAST_RISE 0.05      /* of the target: less does not make one missed */
 #define SURGE_RATIO 1.2      /* requests below this times the normal are no surge, */
 #define SURGE_FULL_RATIO 1.5 /* from this on they are one for certain */
 #define SURGE_SIGMAS 4
@@ -113,14 +116,14 @@ static double counted(const struct part *p)
 	return p->known ? p->added * p->weight : 0;
 }
 
-/* What the shares are shares of: the end-to-end rise, or all that rose when that is more. */
+/* What the shares are shares of: the end-to-end rise, all that rose, or the least that matters. */
 static double whole_rise(const struct suspicion *s, const struct exclusive *x)
 {
 	double sum = 0;
 
 	for (uint32_t i = 0; i < s->f->r->graph.entities; i++)
 		sum += counted(&x->part[i]);
-	return fmax(sum, fmax(x->end_to_end, 0));
+	return fmax(fmax(sum, x->end_to_end), LEAST_RISE * fabs(s->target));
 }
 
 static void add_shares(struct suspicion *s, double *gap)
@@ -141,18 +144,31 @@ static void add_shares(struct suspicion *s, double *gap)
 	}
 }
 
-/* How well one service explains the gaps that are left: those of all calls it takes part in. */
-static double cover(const struct suspicion *s, uint32_t service, const double *gap)
+/*
+ * How well one service explains the gaps that are left: those of all calls it takes part
+ * in, small ones beside the largest aside. A starved process reads late at its end of every call.
+ */
+static double cover(const struct suspicion *s, uint32_t service, const double *gap, double largest)
 {
 	const struct entity *e = &s->f->r->graph.entity[service];
-	const struct suspect *p = &s->suspect[service];
-	double sum = 0, signs = fmax(p->moved[RESOURCE_CPU].strength, fmin(1, p->own));
+	double sum = 0, starved = s->suspect[service].moved[RESOURCE_CPU].strength;
 
 	for (uint32_t i = 0; i < e->ins; i++)
-		sum += CALLEE_FIRST * gap[e->in[i]];
+		if (gap[e->in[i]] >= COMPARABLE * largest)
+			sum += CALLEE_FIRST * gap[e->in[i]];
 	for (uint32_t i = 0; i < e->outs; i++)
-		sum += gap[e->out[i]];
-	return sum * (1 + 0.5 * signs);
+		if (gap[e->out[i]] >= COMPARABLE * largest)
+			sum += gap[e->out[i]];
+	return sum * (1 + STARVED_BONUS * starved);
+}
+
+static double largest_gap(const struct suspicion *s, const double *gap)
+{
+	double largest = 0;
+
+	for (uint32_t i = 0; i < s->f->r->graph.entities; i++)
+		largest = fmax(largest, gap[i]);
+	return largest;
 }
 
 static void take_gap(struct suspect *p, double *gap, uint32_t edge, double *largest)
@@ -172,7 +188,7 @@ static void share_out_gaps(struct suspicion *s, double *gap)
 
 	for (;;) {
 		uint32_t best = GRAPH_NONE;
-		double most = 1e-3, largest = 0;
+		double most = 1e-3, taken = 0, largest = largest_gap(s, gap);
 
 		for (uint32_t i = 0; i < g->entities; i++) {
 			double covered;
@@ -180,7 +196,7 @@ static void share_out_gaps(struct suspicion *s, double *gap)
 			if (g->entity[i].kind != ENTITY_SERVICE ||
 				!strcmp(g->entity[i].name, GRAPH_USER))
 				continue;
-			covered = cover(s, i, gap);
+			covered = cover(s, i, gap, largest);
 			if (covered > most) {
 				most = covered;
 				best = i;
@@ -189,13 +205,24 @@ static void share_out_gaps(struct suspicion *s, double *gap)
 		if (best == GRAPH_NONE)
 			return;
 		for (uint32_t i = 0; i < g->entity[best].ins; i++)
-			take_gap(&s->suspect[best], gap, g->entity[best].in[i], &largest);
+			take_gap(&s->suspect[best], gap, g->entity[best].in[i], &taken);
 		for (uint32_t i = 0; i < g->entity[best].outs; i++)
-			take_gap(&s->suspect[best], gap, g->entity[best].out[i], &largest);
+			take_gap(&s->suspect[best], gap, g->entity[best].out[i], &taken);
 	}
 }
 
-static void score(struct suspect *p)
+/* Sum of all shares: how much of the rise has been found somewhere. */
+static double found(const struct suspicion *s)
+{
+	double sum = 0;
+
+	for (uint32_t i = 0; i < s->f->r->graph.entities; i++)
+		sum += s->suspect[i].own + s->suspect[i].between;
+	return fmin(1, sum);
+}
+
+/* Counters weigh little beside latencies that tell the time, and most where there are none. */
+static void score(struct suspect *p, double missing)
 {
 	static const enum resource local[] = {
 		RESOURCE_CPU, RESOURCE_MEMORY, RESOURCE_DISK, RESOURCE_NETWORK};
@@ -203,7 +230,8 @@ static void score(struct suspect *p)
 	for (size_t i = 0; i < sizeof(local) / sizeof(*local); i++)
 		p->symptom = fmax(p->symptom, p->moved[local[i]].strength);
 	p->resource = symptom_resource(p->moved, p->own, p->between);
-	p->score = (p->own + p->between) * (0.75 + 0.25 * p->symptom) + 0.1 * p->symptom;
+	p->score = (p->own + p->between) * (0.75 + 0.25 * p->symptom);
+	p->score += (0.1 + 0.4 * missing) * p->symptom;
 }
 
 static int read_rate(struct suspicion *s)
@@ -242,7 +270,7 @@ static int measure(struct suspicion *s)
 static int judge(struct suspicion *s)
 {
 	const struct graph *g = &s->f->r->graph;
-	double *gap = calloc(g->entities, sizeof(*gap));
+	double *gap = calloc(g->entities, sizeof(*gap)), missing;
 	int error = gap ? 0 : -ENOMEM;
 
 	for (uint32_t i = 0; !error && i < g->entities; i++) {
@@ -253,9 +281,10 @@ static int judge(struct suspicion *s)
 	if (!error) {
 		add_shares(s, gap);
 		share_out_gaps(s, gap);
+		missing = 1 - found(s);
 		for (uint32_t i = 0; i < g->entities; i++)
 			if (g->entity[i].kind == ENTITY_SERVICE)
-				score(&s->suspect[i]);
+				score(&s->suspect[i], missing);
 	}
 	free(gap);
 	return error;
@@ -272,6 +301,7 @@ int suspicion_open(struct suspicion *s, const struct frame *f, const struct slo 
 		.front = e->kind == ENTITY_EDGE ? e->callee : slo->entity};
 	s->suspect = calloc(g->entities, sizeof(*s->suspect));
 	if (s->suspect) {
+		s->target = slo->target;
 		choose_lenses(s, slo->metric);
 		error = measure(s);
 	}

@@ -24,6 +24,7 @@ struct suspect {
 
 struct suspicion {
 	const struct frame *f;
+	double target;                      /* in the unit of the lenses */
 	uint32_t entry;                     /* where requests come in: an edge or a service */
 	uint32_t front;                     /* the service behind it */
 	char name[SUSPICION_LENSES][4][32]; /* metric names of the lenses */

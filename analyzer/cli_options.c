@@ -1,0 +1,100 @@
+#include "analyzer/cli_options.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+
+void option_parse(const struct argp *parser, int argc, char **argv, char *name, void *arguments)
+{
+	argp_err_exit_status = 2;
+	argv[0] = name;
+	argp_parse(parser, argc, argv, 0, NULL, arguments);
+}
+
+double option_number(struct argp_state *state, const char *option, const char *text)
+{
+	char *end;
+	double value = strtod(text, &end);
+
+	if (end == text || *end || !isfinite(value))
+		argp_error(state, "%s: '%s' is not a number", option, text);
+	return value;
+}
+
+enum method option_method(struct argp_state *state, const char *text)
+{
+	enum method method = METHOD_GUARDED;
+
+	if (!method_parse(text, &method))
+		argp_error(state, "--method: '%s' is none of guarded, faithful, robust", text);
+	return method;
+}
+
+enum history option_history(struct argp_state *state, const char *text)
+{
+	enum history history = HISTORY_ALL;
+
+	if (!history_parse(text, &history))
+		argp_error(state, "--history: '%s' is neither all nor past", text);
+	return history;
+}
+
+void option_slo(struct argp_state *state, const char *entity, struct option_slo *out)
+{
+	if (state->next + 2 > state->argc) {
+		argp_error(state, "--slo wants three words: ENTITY METRIC TARGET");
+		return;
+	}
+	out->entity = entity;
+	out->metric = state->argv[state->next++];
+	out->target = option_number(state, "--slo", state->argv[state->next++]);
+}
+
+static int replace_slos(struct recording *r, const struct option_slo *given)
+{
+	struct slo slo = {.entity = graph_find(&r->graph, given->entity), .target = given->target};
+	struct slo *only;
+
+	if (slo.entity == GRAPH_NONE) {
+		log_error("--slo: the recording has no entity '%s'", given->entity);
+		return 2;
+	}
+	if (strlen(given->metric) >= sizeof(slo.metric) || given->target < 0) {
+		log_error("--slo: '%s' above %g is no target", given->metric, given->target);
+		return 2;
+	}
+	strcpy(slo.metric, given->metric);
+	only = malloc(sizeof(*only));
+	if (!only) {
+		log_error("out of memory");
+		return 1;
+	}
+	*only = slo;
+	free(r->slo);
+	r->slo = only;
+	r->slos = 1;
+	return 0;
+}
+
+int option_read_recording(struct recording *r, const char *dir, const struct option_slo *slo)
+{
+	char why[512];
+	int status = 0;
+
+	if (recording_read(r, dir, why, sizeof(why))) {
+		log_error("%s", why);
+		return 2;
+	}
+	if (slo->entity) {
+		status = replace_slos(r, slo);
+	} else if (!r->slos) {
+		log_error("%s: no target in slo.csv; give one by --slo ENTITY METRIC TARGET", dir);
+		status = 2;
+	}
+	if (status)
+		recording_clear(r);
+	return status;
+}
