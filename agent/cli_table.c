@@ -1,0 +1,104 @@
+/* The lines of `containers`, `edges` and `top`: at most 80 columns. */
+#include "agent/cli.h"
+
+#include <math.h>
+#include <string.h>
+
+void cli_container_head(FILE *f)
+{
+	fprintf(f, "%-27s %5s %5s %6s %6s %6s %5s %6s %6s\n", "SERVICE/CONTAINER", "CPU", "LIMIT",
+		"THROTL", "RUNQ", "MEM", "MEM%", "IOWAIT", "DISK/S");
+}
+
+void cli_container_line(FILE *f, const json_t *c)
+{
+	const json_t *m = json_object_get(c, "metrics");
+	double disk =
+		cli_number(m, "blk_read_bytes_per_s") + cli_number(m, "blk_write_bytes_per_s");
+	cli_cell cpu, limit, throttled, runq, mem, util, iowait, io;
+	char name[64];
+
+	snprintf(name, sizeof(name), "%.40s/%.20s", cli_string(c, "service"),
+		cli_string(c, "container"));
+	if (!strcmp(cli_string(c, "service"), cli_string(c, "container")))
+		snprintf(name, sizeof(name), "%.60s", cli_string(c, "service"));
+	fprintf(f, "%-27.27s %5s %5s %6s %6s %6s %5s %6s %6s\n", name,
+		cli_decimal(cpu, cli_number(m, "cpu_cores")),
+		cli_decimal(limit, cli_number(m, "cpu_limit_cores")),
+		cli_percent(throttled, cli_number(m, "cpu_throttled_ratio")),
+		cli_percent(runq, cli_number(m, "cpu_runq_ratio")),
+		cli_bytes(mem, cli_number(m, "mem_bytes")),
+		cli_percent(util, cli_number(m, "mem_util_ratio")),
+		cli_percent(iowait, cli_number(m, "blk_wait_ratio")), cli_bytes(io, disk));
+}
+
+void cli_edge_head(FILE *f)
+{
+	fprintf(f, "  %-22s %-10s %7s %5s %7s %7s %7s %6s\n", "< FROM  > TO", "PROTOCOL", "CALLS/S",
+		"ERR", "P50", "P99", "SELF99", "RTT");
+}
+
+void cli_edge_line(FILE *f, const json_t *e)
+{
+	bool client = !strcmp(cli_string(e, "side"), "client");
+	cli_cell calls, errors, p50, p99, self, rtt;
+	double count = cli_number(e, "calls");
+
+	fprintf(f, "  %c %-20.20s %-10.10s %7s %5s %7s %7s %7s %6s\n", client ? '>' : '<',
+		cli_string(e, "peer"), cli_string(e, "protocol"),
+		cli_decimal(calls, cli_number(e, "calls_per_s")),
+		cli_percent(errors, count > 0 ? cli_number(e, "errors") / count : NAN),
+		cli_duration(p50, cli_number(e, "p50_us")),
+		cli_duration(p99, cli_number(e, "p99_us")),
+		cli_duration(self, cli_number(e, "self_p99_us")),
+		cli_duration(rtt, cli_number(e, "rtt_us")));
+}
+
+int cli_containers(int argc, char **argv)
+{
+	struct cli_options o;
+	json_t *window, *c;
+	size_t i;
+
+	cli_parse(argc, argv, "The containers of this node in the last window.", CLI_NONE, &o);
+	window = cli_ask(&o, "window");
+	if (!window)
+		return 1;
+	if (o.json) {
+		cli_print_json(json_incref(json_object_get(window, "containers")));
+	} else {
+		cli_container_head(stdout);
+		json_array_foreach(json_object_get(window, "containers"), i, c)
+			cli_container_line(stdout, c);
+	}
+	json_decref(window);
+	return 0;
+}
+
+int cli_edges(int argc, char **argv)
+{
+	struct cli_options o;
+	json_t *window, *e;
+	const char *last = "";
+	size_t i;
+
+	cli_parse(argc, argv, "The calls between containers in the last window.", CLI_NONE, &o);
+	window = cli_ask(&o, "window");
+	if (!window)
+		return 1;
+	if (o.json) {
+		cli_print_json(json_incref(json_object_get(window, "edges")));
+		json_decref(window);
+		return 0;
+	}
+	cli_edge_head(stdout);
+	json_array_foreach(json_object_get(window, "edges"), i, e)
+	{
+		if (strcmp(last, cli_string(e, "service")) != 0)
+			printf("%s\n", cli_string(e, "service"));
+		last = cli_string(e, "service");
+		cli_edge_line(stdout, e);
+	}
+	json_decref(window);
+	return 0;
+}

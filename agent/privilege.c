@@ -1,0 +1,78 @@
+#include "agent/privilege.h"
+
+#include <cap-ng.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "common/log.h"
+
+static const unsigned watching[] = {CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE};
+static const unsigned acting[] = {CAP_SYS_ADMIN, CAP_NET_ADMIN, CAP_DAC_OVERRIDE};
+
+#define COUNT(array) (sizeof(array) / sizeof(*(array)))
+
+bool privilege_check(void)
+{
+	char missing[128] = "";
+
+	if (capng_get_caps_process() || capng_have_capability(CAPNG_EFFECTIVE, CAP_SYS_ADMIN))
+		return true; /* CAP_SYS_ADMIN includes the first two; or unknown: the kernel will
+				say */
+	for (size_t i = 0; i < COUNT(watching); i++) {
+		if (capng_have_capability(CAPNG_EFFECTIVE, watching[i]))
+			continue;
+		strncat(missing, missing[0] ? ", " : "", sizeof(missing) - strlen(missing) - 1);
+		strncat(missing, capng_capability_to_name(watching[i]),
+			sizeof(missing) - strlen(missing) - 1);
+	}
+	if (!missing[0])
+		return true;
+	log_warning("missing capabilities: %s; run as root, or grant them, to see calls and the "
+		    "scheduler",
+		missing);
+	return false;
+}
+
+static void keep(const unsigned *capability, size_t count, const bool *had)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (had[i])
+			capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, capability[i]);
+	}
+}
+
+int privilege_drop(bool acts)
+{
+	bool watches[COUNT(watching)], can_act[COUNT(acting)];
+
+	if (capng_get_caps_process()) {
+		log_warning("capabilities cannot be read, they are all kept");
+		return -EPERM;
+	}
+	for (size_t i = 0; i < COUNT(watching); i++)
+		watches[i] = capng_have_capability(CAPNG_PERMITTED, watching[i]);
+	for (size_t i = 0; i < COUNT(acting); i++)
+		can_act[i] = capng_have_capability(CAPNG_PERMITTED, acting[i]);
+	capng_clear(CAPNG_SELECT_CAPS);
+	keep(watching, COUNT(watching), watches);
+	if (acts)
+		keep(acting, COUNT(acting), can_act);
+	if (capng_apply(CAPNG_SELECT_CAPS)) {
+		log_warning("capabilities cannot be dropped, they are all kept");
+		return -EPERM;
+	}
+	return 0;
+}
+
+void privilege_raise_files(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &limit))
+		log_warning("the limit of open files stays %llu: %s",
+			(unsigned long long)limit.rlim_cur, strerror(errno));
+}
