@@ -66,7 +66,8 @@ int model_counterfactual(const struct model *m, const struct recording *r, size_
 		const struct intervention *set, size_t interventions, unsigned draws,
 		uint64_t seed, float *out);
 
-/* Keep and restore: one blob. */
+/* Keep and restore: one blob, for machines of this byte order. model_load() returns 0, -EBADMSG
+ * (damaged or of another version) or -ENOMEM. */
 int model_save(const struct model *m, void **blob, size_t *size);
 int model_load(struct model **out, const void *blob, size_t size);
 
