@@ -1,0 +1,304 @@
+#include "agent/capture.h"
+
+#include <errno.h>
+#include <linux/membarrier.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "agent/capture_listeners.h"
+#include "agent/probe.h"
+#include "bpf/event.h"
+#include "common/log.h"
+
+#define DEFAULT_EDGES 8192
+#define DEFAULT_CONNECTIONS 16384
+
+PROBE_OBJECT(rpc);
+PROBE_OBJECT(rpc_syscall);
+
+struct strategy {
+	const char *name;
+	const unsigned char *begin, *end;
+	const char *tracepoint[3]; /* all needed */
+	const char *function;      /* needed; NULL = none */
+	const char *skip[2];       /* programs of the object that belong to another strategy */
+	bool keyed;                /* connections are a map of fixed size */
+	const char *how, *blind;
+};
+
+/* Best first. */
+static const struct strategy strategies[] = {
+	{
+		.name = "socket",
+		.begin = rpc_bpf,
+		.end = rpc_bpf_end,
+		.tracepoint = {"tcp_sendmsg_locked", "skb_copy_datagram_iovec"},
+		.function = "bpf_dynptr_from_skb",
+		.skip = {"rpc_sent"},
+		.how = "socket tracepoints, both directions with their bytes",
+		.blind = "TLS contents; zero-copy receive",
+	},
+	{
+		.name = "length",
+		.begin = rpc_bpf,
+		.end = rpc_bpf_end,
+		.tracepoint = {"sock_send_length", "skb_copy_datagram_iovec"},
+		.function = "bpf_dynptr_from_skb",
+		.skip = {"rpc_send"},
+		.how = "socket tracepoints, bytes of receives only",
+		.blind = "TLS contents; zero-copy receive; sends that fail; errors as their server "
+			 "sends them",
+	},
+	{
+		.name = "syscall",
+		.begin = rpc_syscall_bpf,
+		.end = rpc_syscall_bpf_end,
+		.tracepoint = {"sys_exit", "inet_sock_set_state"},
+		.keyed = true,
+		.how = "exit of system calls",
+		.blind = "io_uring, splice, sendmmsg and recvmmsg; 32-bit programs; TLS contents",
+	},
+};
+
+#define STRATEGIES (sizeof(strategies) / sizeof(strategies[0]))
+
+struct capture {
+	const struct strategy *strategy;
+	struct probe *probe;
+	int edges;        /* map */
+	uint32_t *epoch;  /* live in the kernel half */
+	uint64_t *losses; /* [RPC_LOSSES] live in the kernel half */
+	unsigned max_edges;
+	struct capture_edge edge; /* the one handed out */
+	struct rpc_edge value;
+};
+
+/* What the kernel lacks for a strategy, or NULL. */
+static const char *strategy_lacks(const struct strategy *s)
+{
+	for (size_t i = 0; i < sizeof(s->tracepoint) / sizeof(s->tracepoint[0]); i++)
+		if (s->tracepoint[i] && !probe_kernel_has_tracepoint(s->tracepoint[i]))
+			return s->tracepoint[i];
+	if (s->function && !probe_kernel_has_function(s->function))
+		return s->function;
+	return NULL;
+}
+
+static int configure(struct capture *c, const struct capture_options *o)
+{
+	uint32_t connections = o->max_connections ? o->max_connections : DEFAULT_CONNECTIONS;
+	int32_t subsystem = o->cgroup_subsys;
+	uint8_t root = o->include_root;
+	const struct strategy *s = c->strategy;
+	int err;
+
+	if ((err = probe_set(c->probe, "max_connections", &connections, sizeof(connections))) ||
+		(err = probe_set(c->probe, "cgroup_subsystem", &subsystem, sizeof(subsystem))) ||
+		(err = probe_set(c->probe, "include_root", &root, sizeof(root))) ||
+		(err = probe_resize(c->probe, "edges", c->max_edges)) ||
+		(err = probe_resize(c->probe, "ends", connections)))
+		return err;
+	if (s->keyed && (err = probe_resize(c->probe, "connections", connections)))
+		return err;
+	for (size_t i = 0; i < sizeof(s->skip) / sizeof(s->skip[0]); i++)
+		if (s->skip[i] && (err = probe_skip(c->probe, s->skip[i])))
+			return err;
+	return 0;
+}
+
+static void add_listener(void *ctx, const struct rpc_listener *l)
+{
+	const int *map = ctx;
+	uint8_t yes = 1;
+
+	(void)probe_map_update(*map, l, &yes); /* full: the message's bytes tell the role instead */
+}
+
+static int start(struct capture *c)
+{
+	int listeners = probe_map(c->probe, "listeners");
+	int err;
+
+	c->edges = probe_map(c->probe, "edges");
+	c->epoch = probe_variable(c->probe, "epoch", sizeof(*c->epoch));
+	c->losses = probe_variable(c->probe, "losses", sizeof(*c->losses) * RPC_LOSSES);
+	if (c->edges < 0 || listeners < 0 || !c->epoch || !c->losses)
+		return -ENOENT;
+	err = capture_listeners_scan("/proc", add_listener, &listeners);
+	if (err)
+		log_warning("capture: /proc: cannot list listening ports: %s; older connections are"
+			    " told apart by their contents",
+			strerror(-err));
+	return probe_attach(c->probe);
+}
+
+static int try_strategy(
+	struct capture *c, const struct strategy *s, const struct capture_options *o)
+{
+	const char *lacks = strategy_lacks(s);
+	int err;
+
+	if (lacks) {
+		log_info("capture: strategy %s: this kernel has no %s", s->name, lacks);
+		return -EOPNOTSUPP;
+	}
+	c->strategy = s;
+	err = probe_open(&c->probe, s->name, s->begin, s->end);
+	if (err) {
+		log_warning("capture: strategy %s: cannot open: %s", s->name, strerror(-err));
+		return err;
+	}
+	if ((err = configure(c, o)) || (err = probe_load(c->probe)) || (err = start(c))) {
+		log_warning("capture: strategy %s: not loaded: %s: %s", s->name, strerror(-err),
+			probe_refusal(c->probe));
+		probe_close(c->probe);
+		c->probe = NULL;
+	}
+	return err;
+}
+
+int capture_open(struct capture **out, const struct capture_options *o)
+{
+	struct capture *c = calloc(1, sizeof(*c));
+	int err = -EINVAL;
+
+	if (!c)
+		return -ENOMEM;
+	c->max_edges = o->max_edges ? o->max_edges : DEFAULT_EDGES;
+	for (size_t i = 0; i < STRATEGIES; i++) {
+		if (o->strategy && strcmp(o->strategy, strategies[i].name) != 0)
+			continue;
+		err = try_strategy(c, &strategies[i], o);
+		if (!err) {
+			*out = c;
+			return 0;
+		}
+	}
+	capture_close(c);
+	return err;
+}
+
+static void fill_hist(struct hist *h, const struct rpc_edge *from)
+{
+	hist_clear(h);
+	memcpy(h->count, from->count, sizeof(h->count));
+	h->sum_ns = from->sum_ns;
+	for (unsigned i = 0; i < HIST_BUCKETS; i++)
+		h->total += h->count[i];
+}
+
+static void fill_edge(
+	struct capture_edge *e, const struct rpc_edge_key *key, const struct rpc_edge *from)
+{
+	e->cgroup_id = key->cgroup_id;
+	e->peer_cgroup_id = key->peer_cgroup_id;
+	e->side = key->side == RPC_SERVER ? WIRE_SERVER : WIRE_CLIENT;
+	e->protocol = key->protocol;
+	e->port = key->port;
+	memcpy(e->local_addr, key->local_addr, sizeof(e->local_addr));
+	memcpy(e->peer_addr, key->peer_addr, sizeof(e->peer_addr));
+	fill_hist(&e->latency, from);
+	e->calls = e->latency.total;
+	e->errors = from->errors;
+	e->unanswered = from->unanswered;
+	e->bytes_sent = from->bytes_sent;
+	e->bytes_received = from->bytes_received;
+	e->retransmits = from->retransmits;
+	e->segments_sent = from->segments;
+	e->rtt_us = from->rtt_samples ? (float)((double)from->rtt_us / from->rtt_samples) : NAN;
+	e->connect_us = from->connect_us ? (float)from->connect_us : NAN;
+}
+
+static void hand_out(struct capture *c, const struct rpc_edge_key *key,
+	void (*each)(void *ctx, const struct capture_edge *e), void *ctx)
+{
+	struct rpc_edge_key self = *key;
+
+	if (probe_map_lookup(c->edges, key, &c->value))
+		return;
+	fill_edge(&c->edge, key, &c->value);
+	hist_clear(&c->edge.self);
+	self.side = RPC_SELF;
+	if (key->side == RPC_SERVER && probe_map_lookup(c->edges, &self, &c->value) == 0)
+		fill_hist(&c->edge.self, &c->value);
+	each(ctx, &c->edge);
+}
+
+/* Go over the edges of ended windows: hand out and delete; self entries belong to others. */
+static void sweep(struct capture *c, bool selves,
+	void (*each)(void *ctx, const struct capture_edge *e), void *ctx)
+{
+	struct rpc_edge_key key, next;
+	bool more = probe_map_next(c->edges, NULL, &next) == 0;
+
+	while (more) {
+		key = next;
+		more = probe_map_next(c->edges, &key, &next) == 0; /* before `key` goes */
+		if (key.epoch == *c->epoch || (key.side == RPC_SELF) != selves)
+			continue;
+		if (!selves)
+			hand_out(c, &key, each, ctx);
+		(void)probe_map_delete(c->edges, &key);
+	}
+}
+
+int capture_read(
+	struct capture *c, void (*each)(void *ctx, const struct capture_edge *e), void *ctx)
+{
+	int err = probe_iterate(c->probe, "rpc_flush", "connections");
+
+	if (err)
+		return err;
+	__atomic_add_fetch(c->epoch, 1, __ATOMIC_SEQ_CST);
+	/*
+	 * Programs that read the old number may still be counting. The barrier outwaits
+	 * them; a kernel with nohz_full CPUs refuses it, and then a program had better be
+	 * done in the time it takes to get here.
+	 */
+	(void)syscall(__NR_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
+	sweep(c, false, each, ctx);
+	sweep(c, true, NULL, NULL);
+	return 0;
+}
+
+void capture_losses(const struct capture *c, uint64_t loss[WIRE_LOSSES])
+{
+	loss[LOSS_EDGE_TABLE_FULL] += c->losses[RPC_LOSS_EDGES];
+	loss[LOSS_CONNECTION_TABLE_FULL] += c->losses[RPC_LOSS_CONNECTIONS];
+	loss[LOSS_BLIND_IO_URING] += c->losses[RPC_LOSS_IO_URING];
+}
+
+void capture_support(const struct capture *c,
+	void (*line)(void *ctx, const char *feature, const char *how, const char *blind), void *ctx)
+{
+	line(ctx, "rpc latency", c->strategy->how, c->strategy->blind);
+	line(ctx, "rpc self time", "calls of the thread that reads the request and answers it",
+		"work handed to another thread; event loops with several requests open");
+	line(ctx, "rpc protocols", "http, thrift, redis, memcached, postgresql; others as tcp",
+		"pipelined requests count as one call");
+	line(ctx, "tcp rtt, retransmits, connect", "the socket's own counters", "");
+}
+
+const char *capture_strategy(const struct capture *c)
+{
+	return c->strategy->name;
+}
+
+void capture_close(struct capture *c)
+{
+	uint64_t missed;
+
+	if (!c)
+		return;
+	missed = c->probe ? probe_missed(c->probe) : 0;
+	if (missed)
+		log_info(
+			"capture: %llu events passed while the same program was interrupted on that"
+			" CPU",
+			(unsigned long long)missed);
+	probe_close(c->probe);
+	free(c);
+}

@@ -1,0 +1,188 @@
+/*
+ * RPC capture on the socket's own tracepoints; a connection's record lives in its socket.
+ *
+ * Two ways to see a send: inside TCP with the message at hand (rpc_send, Linux 6.16+),
+ * or its length afterwards (rpc_sent, 6.3+); the agent leaves one of them out. A receive
+ * is seen where its bytes are copied to the reader, with the segment at hand: peeked
+ * bytes count as read. sendfile, splice and io_uring pass here like all others.
+ */
+#include "bpf/kernel.h"
+
+#include "bpf/rpc_maps.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct rpc_connection);
+} connections SEC(".maps");
+
+static __always_inline struct rpc_connection *connection_find(struct sock *sk)
+{
+	return bpf_sk_storage_get(&connections, sk, NULL, 0);
+}
+
+static __always_inline struct rpc_connection *connection_make(struct sock *sk)
+{
+	struct rpc_connection *c = NULL;
+
+	if (connections_open < max_connections)
+		c = bpf_sk_storage_get(&connections, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	if (c)
+		__sync_fetch_and_add(&connections_open, 1);
+	else
+		count_loss(RPC_LOSS_CONNECTIONS, 1);
+	return c;
+}
+
+static __always_inline void connection_drop(struct sock *sk)
+{
+	if (bpf_sk_storage_delete(&connections, sk) == 0)
+		__sync_fetch_and_add(&connections_open, (__u32)-1);
+}
+
+extern void *bpf_rdonly_cast(const void *pointer, __u32 type) __ksym;
+extern int bpf_dynptr_from_skb(struct __sk_buff *skb, __u64 flags, struct bpf_dynptr *out) __ksym;
+
+/* Loads through this are direct; a socket reached from its segment allows no other cast. */
+static __always_inline struct tcp_sock *tcp_of(struct sock *sk)
+{
+	return bpf_rdonly_cast(sk, bpf_core_type_id_kernel(struct tcp_sock));
+}
+
+static __always_inline struct sock_now sock_now(struct sock *sk)
+{
+	struct tcp_sock *tcp = tcp_of(sk);
+	struct sock_now now = {};
+
+	now.sent = tcp->write_seq;
+	now.received = tcp->copied_seq;
+	now.retransmits = tcp->total_retrans;
+	now.segments = tcp->segs_out;
+	now.rtt_us = tcp->srtt_us >> 3;
+	return now;
+}
+
+#include "bpf/rpc_connection.h"
+
+static __always_inline bool is_tcp(const struct sock *sk)
+{
+	return sk->sk_protocol == IPPROTO_TCP &&
+	       (sk->__sk_common.skc_family == AF_INET || sk->__sk_common.skc_family == AF_INET6);
+}
+
+static __always_inline void glance_user(struct rpc_glance *g, const void *from, __u64 size)
+{
+	if (size > RPC_GLANCE)
+		size = RPC_GLANCE;
+	if (size && bpf_probe_read_user(g->byte, (__u32)size, from) == 0)
+		g->size = (__u32)size;
+}
+
+/* The next bytes a send will take: plain memory or the first of several pieces. */
+static __always_inline void glance_message(struct rpc_glance *g, const struct msghdr *msg)
+{
+	__u64 type = msg->msg_iter.iter_type, offset = msg->msg_iter.iov_offset;
+	struct iovec piece = {};
+
+	if (type == (__u64)bpf_core_enum_value(enum iter_type, ITER_UBUF)) {
+		glance_user(g, (const char *)msg->msg_iter.ubuf + offset, RPC_GLANCE);
+	} else if (type == (__u64)bpf_core_enum_value(enum iter_type, ITER_IOVEC)) {
+		bpf_probe_read_kernel(&piece, sizeof(piece), msg->msg_iter.__iov);
+		if (offset < piece.iov_len)
+			glance_user(
+				g, (const char *)piece.iov_base + offset, piece.iov_len - offset);
+	}
+}
+
+/*
+ * The bytes a read gets next; others before them may share the segment. A function of
+ * its own because the verifier lets nothing else use the stack slot of a dynptr.
+ */
+static __noinline void glance_segment(
+	struct rpc_glance *g, const struct sk_buff *skb, struct sock *sk)
+{
+	struct bpf_dynptr data;
+	__u32 sequence, offset;
+
+	bpf_probe_read_kernel(&sequence, sizeof(sequence), skb->cb);
+	offset = tcp_of(sk)->copied_seq - sequence;
+	if (bpf_dynptr_from_skb((struct __sk_buff *)skb, 0, &data))
+		return;
+	if (bpf_dynptr_read(g->byte, RPC_GLANCE, &data, offset, 0) == 0)
+		g->size = RPC_GLANCE;
+	else if (bpf_dynptr_read(g->byte, 8, &data, offset, 0) == 0)
+		g->size = 8;
+	else if (bpf_dynptr_read(g->byte, 4, &data, offset, 0) == 0)
+		g->size = 4;
+}
+
+SEC("tp_btf/tcp_sendmsg_locked")
+int BPF_PROG(rpc_send, struct sock *sk, struct msghdr *msg)
+{
+	struct rpc_connection *c = connection_of(sk);
+	struct rpc_glance g = {};
+
+	if (!c)
+		return 0;
+	if (connection_wants_glance(c, true))
+		glance_message(&g, msg);
+	connection_data(c, sk, true, bpf_ktime_get_ns(), &g);
+	return 0;
+}
+
+SEC("tp_btf/sock_send_length")
+int BPF_PROG(rpc_sent, struct sock *sk, int length)
+{
+	struct rpc_connection *c;
+	struct rpc_glance g = {};
+
+	if (length <= 0 || !is_tcp(sk))
+		return 0;
+	c = connection_of(sk);
+	if (c)
+		connection_data(c, sk, true, bpf_ktime_get_ns(), &g);
+	return 0;
+}
+
+SEC("tp_btf/skb_copy_datagram_iovec")
+int BPF_PROG(rpc_receive, struct sk_buff *skb, int length)
+{
+	struct sock *sk = skb->sk;
+	struct rpc_connection *c;
+	struct rpc_glance g = {};
+
+	if (!sk || length <= 0 || !is_tcp(sk))
+		return 0;
+	c = connection_of(sk);
+	if (!c)
+		return 0;
+	if (connection_wants_glance(c, false))
+		glance_segment(&g, skb, sk);
+	connection_data(c, sk, false, bpf_ktime_get_ns(), &g);
+	return 0;
+}
+
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(rpc_state, struct sock *sk, int from, int to)
+{
+	if (is_tcp(sk))
+		connection_state(sk, from, to);
+	return 0;
+}
+
+SEC("iter/bpf_sk_storage_map")
+int rpc_flush(struct bpf_iter__bpf_sk_storage_map *ctx)
+{
+	struct sock *sk = ctx->sk;
+	struct rpc_connection *c;
+
+	if (!sk || !ctx->value)
+		return 0;
+	c = bpf_sk_storage_get(&connections, sk, NULL, 0);
+	if (c)
+		connection_flush(c, sk, bpf_ktime_get_ns());
+	return 0;
+}
+
+char LICENSE[] SEC("license") = "Dual MIT/GPL";

@@ -1,0 +1,358 @@
+/*
+ * The state machine of one end of one connection.
+ *
+ * Both ends run the same one. A call opens with the first byte of a request and its
+ * answer grows with every byte that follows the other way; it is counted when the next
+ * request comes, when the connection closes, or at a window's end when the answer has
+ * been quiet for RPC_QUIET_NS. Silence between calls is never part of one.
+ *
+ * The object that includes this has defined, the way its strategy may:
+ *   struct rpc_connection *connection_find(struct sock *sk)  NULL = none
+ *   struct rpc_connection *connection_make(struct sock *sk)  zeroed; NULL = no room
+ *   void connection_drop(struct sock *sk)
+ *   struct sock_now sock_now(struct sock *sk)
+ */
+#ifndef SAGE_BPF_RPC_CONNECTION_H
+#define SAGE_BPF_RPC_CONNECTION_H
+
+#include "bpf/rpc_edge.h"
+#include "bpf/rpc_glance.h"
+#include "bpf/rpc_maps.h"
+#include "bpf/rpc_thread.h"
+
+#define AF_INET 2
+#define AF_INET6 10
+#define IPPROTO_TCP 6
+
+/* include/net/tcp_states.h */
+enum tcp_state {
+	TCP_ESTABLISHED = 1,
+	TCP_SYN_SENT,
+	TCP_SYN_RECV,
+	TCP_FIN_WAIT1,
+	TCP_FIN_WAIT2,
+	TCP_TIME_WAIT,
+	TCP_CLOSE,
+	TCP_CLOSE_WAIT,
+	TCP_LAST_ACK,
+	TCP_LISTEN,
+};
+
+/* Glances in vain after which a connection is left to be `tcp`. */
+#define MAX_LOOKS 6
+
+static __always_inline void address_v4(__u8 *to, __be32 address)
+{
+	__builtin_memset(to, 0, 10);
+	to[10] = to[11] = 0xff;
+	__builtin_memcpy(to + 12, &address, 4);
+}
+
+/* Who talks to whom; stays the same while the connection lives. */
+static __always_inline void connection_address(struct rpc_connection *c, struct sock *sk)
+{
+	struct net *net = BPF_CORE_READ(sk, __sk_common.skc_net.net);
+
+	c->local_port = BPF_CORE_READ(sk, __sk_common.skc_num);
+	c->peer_port = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
+	c->netns = BPF_CORE_READ(net, ns.inum);
+	if (BPF_CORE_READ(sk, __sk_common.skc_family) == AF_INET) {
+		address_v4(c->key.local_addr, BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr));
+		address_v4(c->key.peer_addr, BPF_CORE_READ(sk, __sk_common.skc_daddr));
+	} else {
+		bpf_core_read(c->key.local_addr, 16, &sk->__sk_common.skc_v6_rcv_saddr);
+		bpf_core_read(c->key.peer_addr, 16, &sk->__sk_common.skc_v6_daddr);
+	}
+}
+
+static __always_inline void connection_set_role(struct rpc_connection *c, enum rpc_role role)
+{
+	c->role = role;
+	c->key.port = role == ROLE_SERVER ? c->local_port : c->peer_port;
+	c->epoch = 0;
+}
+
+static __always_inline void connection_mark(struct rpc_connection *c, const struct sock_now *now)
+{
+	c->sent = now->sent;
+	c->received = now->received;
+	c->retransmits = now->retransmits;
+	c->segments = now->segments;
+}
+
+/* A connection that was there before we were: a port that was listening is the server's. */
+static __always_inline struct rpc_connection *connection_adopt(struct sock *sk)
+{
+	__u8 state = BPF_CORE_READ(sk, __sk_common.skc_state);
+	struct rpc_connection *c;
+	struct rpc_listener l = {};
+	struct sock_now now;
+
+	if (state == TCP_CLOSE || state == TCP_LISTEN || state == TCP_SYN_SENT)
+		return NULL;
+	c = connection_make(sk);
+	if (!c)
+		return NULL;
+	connection_address(c, sk);
+	now = sock_now(sk);
+	connection_mark(c, &now);
+	l.netns = c->netns;
+	l.port = c->local_port;
+	if (bpf_map_lookup_elem(&listeners, &l))
+		connection_set_role(c, ROLE_SERVER);
+	return c;
+}
+
+/* Once per window: which cgroup the thread at this end is in now. */
+static __always_inline void connection_refresh(struct rpc_connection *c)
+{
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	struct cgroup *cgroup = task_cgroup(task, cgroup_subsystem);
+
+	c->epoch = epoch;
+	c->ignored = !include_root && BPF_CORE_READ(cgroup, level) == 0;
+	c->key.cgroup_id = BPF_CORE_READ(cgroup, kn, id);
+	c->key.peer_cgroup_id = 0;
+	c->tries = 0;
+	if (!c->ignored && c->role != ROLE_UNKNOWN)
+		ends_publish(c);
+}
+
+/* The record of a socket that carries data now; NULL when it is not to be captured. */
+static __always_inline struct rpc_connection *connection_of(struct sock *sk)
+{
+	struct rpc_connection *c = connection_find(sk);
+
+	if (!c) {
+		c = connection_adopt(sk);
+		if (!c)
+			return NULL;
+	}
+	if (c->epoch != epoch)
+		connection_refresh(c);
+	return c->ignored || c->stream ? NULL : c;
+}
+
+static __always_inline bool is_first(const struct rpc_connection *c, bool request)
+{
+	return request ? !c->start_ns || c->end_ns : c->start_ns && !c->end_ns;
+}
+
+/* Whether there is something to learn from the bytes that go by now. */
+static __always_inline bool connection_wants_glance(const struct rpc_connection *c, bool sending)
+{
+	bool request = (c->role == ROLE_CLIENT) == sending;
+
+	if (c->role == ROLE_UNKNOWN)
+		return true;
+	if (!is_first(c, request) && !c->partial)
+		return false;
+	if (c->key.protocol == RPC_TCP)
+		return c->looks < MAX_LOOKS;
+	return !request || c->key.protocol == RPC_THRIFT || c->key.protocol == RPC_POSTGRESQL;
+}
+
+/* Nobody said who is the server: the message itself does, or in the end we take the dialler's part.
+ */
+static __always_inline void connection_guess_role(
+	struct rpc_connection *c, enum rpc_verdict v, bool sending)
+{
+	if (v == RPC_REQUEST || v == RPC_NO_CALL)
+		connection_set_role(c, sending ? ROLE_CLIENT : ROLE_SERVER);
+	else if (v == RPC_RESPONSE || v == RPC_ERROR || v == RPC_STREAM || v == RPC_INTERIM)
+		connection_set_role(c, sending ? ROLE_SERVER : ROLE_CLIENT);
+	else if (c->looks >= MAX_LOOKS)
+		connection_set_role(c, ROLE_CLIENT);
+	if (c->role != ROLE_UNKNOWN)
+		connection_refresh(c);
+}
+
+static __always_inline enum rpc_verdict connection_glance(
+	struct rpc_connection *c, const struct rpc_glance *g, bool sending)
+{
+	enum rpc_verdict v;
+
+	if (!g->size)
+		return RPC_NOTHING;
+	v = glance_at(g, c->role == ROLE_CLIENT ? !sending : sending, &c->key.protocol);
+	c->partial = !v && g->size < 8;
+	if (!v && !c->partial && c->looks < MAX_LOOKS)
+		c->looks++;
+	if (c->role == ROLE_UNKNOWN)
+		connection_guess_role(c, v, sending);
+	return v;
+}
+
+/* Count the answered call, if there is one and nobody else has. */
+static __always_inline void connection_settle(struct rpc_connection *c, struct sock *sk)
+{
+	__u64 end = __sync_lock_test_and_set(&c->end_ns, 0);
+	struct sock_now now;
+
+	if (!end || !c->start_ns)
+		return;
+	now = sock_now(sk);
+	edge_count(c, &now, c->start_ns, end);
+	c->start_ns = 0;
+}
+
+/* Forget the open call without counting it. */
+static __always_inline void connection_cancel(struct rpc_connection *c, __u64 now)
+{
+	if (c->start_ns && !c->end_ns && c->thread) {
+		if (c->role == ROLE_SERVER)
+			thread_release(c);
+		else
+			thread_returned(c, now, true);
+	}
+	c->start_ns = 0;
+	c->end_ns = 0;
+	c->thread = 0;
+	c->own = 0;
+}
+
+static __always_inline void connection_request(
+	struct rpc_connection *c, struct sock *sk, __u64 now, enum rpc_verdict v)
+{
+	bool first = is_first(c, true);
+
+	if (first)
+		connection_settle(c, sk);
+	if (v == RPC_NO_CALL) {
+		connection_cancel(c, now);
+		return;
+	}
+	if (first) {
+		c->error = 0;
+		c->start_ns = now;
+		if (c->role == ROLE_SERVER)
+			thread_request(c);
+		else
+			thread_call(c, now);
+	} else if (now - c->request_ns > RPC_QUIET_NS) {
+		c->start_ns = now; /* what came before was never to be answered */
+	}
+	c->request_ns = now;
+}
+
+static __always_inline void connection_response(
+	struct rpc_connection *c, __u64 now, enum rpc_verdict v)
+{
+	bool first = is_first(c, false);
+	__u64 end = c->end_ns;
+
+	if (!c->start_ns || v == RPC_INTERIM)
+		return;
+	if (v == RPC_STREAM) {
+		connection_cancel(c, now);
+		c->stream = 1;
+		return;
+	}
+	if (v == RPC_ERROR)
+		c->error = 1;
+	if (!first && (!end || now - end > RPC_QUIET_NS))
+		return; /* counted already, or said unasked */
+	c->end_ns = now;
+	if (c->role == ROLE_SERVER)
+		thread_answer(c, first);
+	else
+		thread_returned(c, now, first);
+}
+
+/* Bytes go by on `c`. `g` is what was seen of them, size 0 if they were not looked at. */
+static __always_inline void connection_data(struct rpc_connection *c, struct sock *sk, bool sending,
+	__u64 now, const struct rpc_glance *g)
+{
+	enum rpc_verdict v = connection_glance(c, g, sending);
+
+	if (c->role == ROLE_UNKNOWN)
+		return;
+	if ((c->role == ROLE_CLIENT) == sending)
+		connection_request(c, sk, now, v);
+	else
+		connection_response(c, now, v);
+}
+
+/* At a window's end: count the call whose answer has been quiet, unless its owner just did. */
+static __always_inline void connection_flush(struct rpc_connection *c, struct sock *sk, __u64 now)
+{
+	__u64 end = *(volatile __u64 *)&c->end_ns;
+	__u64 start = *(volatile __u64 *)&c->start_ns;
+	struct sock_now counters;
+
+	if (!end || !start || now < end || now - end < RPC_QUIET_NS)
+		return;
+	if (__sync_val_compare_and_swap(&c->end_ns, end, 0) != end)
+		return;
+	__sync_val_compare_and_swap(&c->start_ns, start, 0);
+	counters = sock_now(sk);
+	edge_count(c, &counters, start, end);
+}
+
+static __always_inline void connection_opened(struct sock *sk, enum rpc_role role, __u64 now)
+{
+	struct rpc_connection *c = connection_make(sk);
+	struct sock_now counters;
+
+	if (!c)
+		return;
+	connection_address(c, sk);
+	counters = sock_now(sk);
+	connection_mark(c, &counters);
+	connection_set_role(c, role);
+	c->connect_ns = role == ROLE_CLIENT ? now : 0;
+}
+
+/* The handshake is done; the client's own port and address are known only now. */
+static __always_inline void connection_connected(struct sock *sk, __u64 now)
+{
+	struct rpc_connection *c = connection_find(sk);
+	struct sock_now counters;
+
+	if (!c)
+		return;
+	connection_address(c, sk);
+	counters = sock_now(sk);
+	connection_mark(c, &counters);
+	if (c->connect_ns)
+		c->connect_us = (__u32)((now - c->connect_ns) / 1000) + 1;
+}
+
+static __always_inline void connection_closed(struct sock *sk, bool for_good, __u64 now)
+{
+	struct rpc_connection *c = connection_find(sk);
+	struct rpc_edge *e;
+
+	if (!c)
+		return;
+	if (!c->ignored && c->key.cgroup_id && c->role != ROLE_UNKNOWN) {
+		connection_settle(c, sk);
+		if (for_good && c->start_ns) {
+			e = edge_of(c);
+			if (e)
+				__sync_fetch_and_add(&e->unanswered, 1);
+			connection_cancel(c, now);
+		}
+	}
+	if (for_good)
+		connection_drop(sk);
+}
+
+/* inet_sock_set_state: how connections begin and end. */
+static __always_inline void connection_state(struct sock *sk, int from, int to)
+{
+	__u64 now = bpf_ktime_get_ns();
+
+	if (from == TCP_CLOSE && to == TCP_SYN_SENT)
+		connection_opened(sk, ROLE_CLIENT, now);
+	else if (from == TCP_SYN_SENT && to == TCP_ESTABLISHED)
+		connection_connected(sk, now);
+	else if (from == TCP_SYN_RECV && to == TCP_ESTABLISHED)
+		connection_opened(sk, ROLE_SERVER, now);
+	else if (to == TCP_FIN_WAIT1 || to == TCP_LAST_ACK)
+		connection_closed(sk, false, now);
+	else if (to == TCP_CLOSE)
+		connection_closed(sk, true, now);
+}
+
+#endif

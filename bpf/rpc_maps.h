@@ -1,0 +1,123 @@
+/*
+ * The memory of the RPC programs: knobs set before loading, connections, edges, threads.
+ *
+ * Where a connection's record is kept differs by strategy: in the socket itself, or in
+ * a hash by the socket's address. Each object says which before it includes this.
+ */
+#ifndef SAGE_BPF_RPC_MAPS_H
+#define SAGE_BPF_RPC_MAPS_H
+
+#include "bpf/event.h"
+#include "bpf/kernel.h"
+
+/* ---- knobs */
+
+const volatile __u32 max_connections = 16384;
+const volatile __s32 cgroup_subsystem = -1; /* of which v1 controller; -1 = v2 */
+const volatile __u8 include_root;
+
+/* ---- counters the agent reads and the window's number it writes, live */
+
+__u32 epoch = 1;
+__u32 connections_open;
+__u64 losses[RPC_LOSSES];
+
+static __always_inline void count_loss(enum rpc_loss loss, __u64 n)
+{
+	__sync_fetch_and_add(&losses[loss], n);
+}
+
+enum rpc_role { ROLE_UNKNOWN, ROLE_CLIENT, ROLE_SERVER };
+
+/* One end of a TCP connection. Written under the socket's lock, but for what flush claims. */
+struct rpc_connection {
+	struct rpc_edge_key key;
+	__u64 start_ns; /* first byte of the open request; 0 = none is open */
+	__u64 end_ns;   /* last byte so far of its response; 0 = none came. Who clears it counts */
+	__u64 request_ns; /* last byte so far of the open request */
+	__u64 waiting_ns; /* server: what its thread waited for own calls meanwhile */
+	__u64 connect_ns; /* when connect() began */
+	__u32 connect_us; /* how long it took; counted once */
+	__u32 epoch;      /* window in which cgroup and peer were last looked up */
+	__u32 thread; /* that read the request (server) or made the call while serving (client) */
+	__u32 serial; /* which of that thread's requests */
+	__u32 sent, received, retransmits, segments; /* the socket's counters when last counted */
+	__u16 local_port, peer_port;
+	__u32 netns;
+	__u8 role;    /* enum rpc_role */
+	__u8 looks;   /* glances taken in vain */
+	__u8 tries;   /* lookups of the peer in this window */
+	__u8 ignored; /* its cgroup is not to be captured */
+	__u8 stream;  /* the server speaks unasked: nothing to pair */
+	__u8 error;   /* the open call failed */
+	__u8 partial; /* the last message was too short to be recognised */
+	__u8 own;     /* `waiting_ns` is this call's */
+};
+
+/* A socket's own counters, cumulative. */
+struct sock_now {
+	__u32 sent, received; /* sequence numbers: bytes, modulo 2^32 */
+	__u32 retransmits, segments;
+	__u32 rtt_us; /* smoothed; 0 = not measured */
+};
+
+/* A thread that serves. */
+struct rpc_thread {
+	__u64 waiting_ns; /* union of its own calls' times since the request it serves */
+	__u64 wait_from;  /* up to where that is summed */
+	__u32 serial;     /* of the request it serves */
+	__u32 open;       /* requests read and not answered */
+	__u32 calls;      /* own calls outstanding */
+	__u8 mixed;       /* more than one was open: whose call is whose cannot be told */
+	__u8 pad0[3];
+};
+
+/* Both ends of a connection as they present themselves. */
+struct rpc_ends_key {
+	__u8 client_addr[16], server_addr[16];
+	__u16 client_port, server_port;
+	__u32 netns; /* of a loopback address, else 0 */
+};
+
+struct rpc_ends {
+	__u64 cgroup_id[2]; /* by enum rpc_side */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 8192);
+	__type(key, struct rpc_edge_key);
+	__type(value, struct rpc_edge);
+} edges SEC(".maps");
+
+/* What a new edge starts as; too large for the stack. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct rpc_edge);
+} blank_edge SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 8192);
+	__type(key, __u32); /* thread id */
+	__type(value, struct rpc_thread);
+} threads SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct rpc_ends_key);
+	__type(value, struct rpc_ends);
+} ends SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 8192);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct rpc_listener);
+	__type(value, __u8);
+} listeners SEC(".maps");
+
+#endif

@@ -1,0 +1,331 @@
+/* What is captured of calls, against the client's own record. Run once per strategy. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "agent/capture.h"
+#include "common/log.h"
+#include "tests/bpf/traffic.h"
+
+static const char *strategy;
+static struct capture *capture;
+static struct traffic_cgroup front, back, third;
+
+/* ---- what was captured, summed over reads */
+
+struct seen {
+	uint64_t cgroup_id;
+	uint16_t port;
+	unsigned side, edges;
+	struct capture_edge sum;
+};
+
+static void add_seen(void *ctx, const struct capture_edge *e)
+{
+	struct seen *s = ctx;
+
+	if (e->cgroup_id != s->cgroup_id || e->side != s->side || e->port != s->port)
+		return;
+	s->edges++;
+	s->sum.peer_cgroup_id = e->peer_cgroup_id;
+	s->sum.protocol = e->protocol;
+	s->sum.calls += e->calls;
+	s->sum.errors += e->errors;
+	s->sum.unanswered += e->unanswered;
+	s->sum.bytes_sent += e->bytes_sent;
+	s->sum.bytes_received += e->bytes_received;
+	s->sum.rtt_us = e->rtt_us;
+	s->sum.connect_us = e->connect_us;
+	hist_merge(&s->sum.latency, &e->latency);
+	hist_merge(&s->sum.self, &e->self);
+}
+
+struct both {
+	struct seen client, server;
+};
+
+static void add_both(void *ctx, const struct capture_edge *e)
+{
+	struct both *b = ctx;
+
+	add_seen(&b->client, e);
+	add_seen(&b->server, e);
+}
+
+static struct both both_of(
+	const struct traffic_cgroup *client, const struct traffic_cgroup *server, uint16_t port)
+{
+	return (struct both){
+		.client = {.cgroup_id = client->id, .side = WIRE_CLIENT, .port = port},
+		.server = {.cgroup_id = server->id, .side = WIRE_SERVER, .port = port},
+	};
+}
+
+/* ---- a client that keeps its own record, in memory shared with the test */
+
+struct client {
+	uint16_t port;
+	unsigned calls;
+	uint32_t idle_us; /* between calls */
+	struct traffic_request request;
+	struct hist record;
+};
+
+static int run_client(void *ctx)
+{
+	struct client *c = ctx;
+	int fd = traffic_connect(c->port);
+
+	for (unsigned i = 0; i < c->calls; i++) {
+		if (i && c->idle_us)
+			traffic_pause_us(c->idle_us);
+		hist_add(&c->record, traffic_call(fd, &c->request));
+	}
+	close(fd);
+	return 0;
+}
+
+static struct client *share(const struct client *from)
+{
+	struct client *c =
+		mmap(NULL, sizeof(*c), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	assert_ptr_not_equal(c, MAP_FAILED);
+	*c = *from;
+	return c;
+}
+
+/* One client in `front`, one server in `back`; both are gone when this returns. */
+static struct both run_pair(struct client *c)
+{
+	struct traffic_server server = {.connections = 1};
+	pid_t back_pid;
+	struct both b;
+
+	server.listener = traffic_listen(&c->port);
+	back_pid = traffic_spawn(&back, traffic_serve, &server);
+	assert_int_equal(traffic_wait(traffic_spawn(&front, run_client, c)), 0);
+	assert_int_equal(traffic_wait(back_pid), 0);
+	close(server.listener);
+	b = both_of(&front, &back, c->port);
+	assert_int_equal(capture_read(capture, add_both, &b), 0);
+	return b;
+}
+
+static void assert_close(const char *what, double got_ns, double want_ns)
+{
+	double limit = fmax(want_ns * 0.05, 20000);
+
+	if (fabs(got_ns - want_ns) > limit)
+		fail_msg("%s: %s: captured %.1f us, the client measured %.1f us", strategy, what,
+			got_ns / 1000, want_ns / 1000);
+}
+
+static void assert_same_latency(const struct hist *got, const struct hist *want)
+{
+	assert_close(
+		"p50", (double)hist_quantile_ns(got, 0.5), (double)hist_quantile_ns(want, 0.5));
+	assert_close(
+		"p99", (double)hist_quantile_ns(got, 0.99), (double)hist_quantile_ns(want, 0.99));
+}
+
+/* ---- the facts */
+
+static void every_call_is_counted_at_both_ends(void **state)
+{
+	struct client *c = share(&(struct client){.calls = 500, .request = {.chunks = 1}});
+	struct both b = run_pair(c);
+
+	(void)state;
+	assert_int_equal(b.client.sum.calls, 500);
+	assert_int_equal(b.server.sum.calls, 500);
+	assert_int_equal(b.client.sum.unanswered + b.server.sum.unanswered, 0);
+	assert_int_equal(b.client.sum.peer_cgroup_id, back.id);
+	assert_int_equal(b.server.sum.peer_cgroup_id, front.id);
+	assert_int_equal(b.client.sum.bytes_sent, 500 * sizeof(struct traffic_request));
+	assert_int_equal(b.client.sum.bytes_received, 500 * sizeof(struct traffic_chunk));
+	assert_int_equal(b.server.sum.bytes_sent, 500 * sizeof(struct traffic_chunk));
+	assert_true(b.client.sum.rtt_us > 0);
+	assert_true(b.client.sum.connect_us > 0);
+	assert_same_latency(&b.client.sum.latency, &c->record);
+	munmap(c, sizeof(*c));
+}
+
+static void a_servers_delay_is_in_both_latencies(void **state)
+{
+	static const uint32_t delay_us[] = {1000, 5000, 20000};
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		struct client *c = share(&(struct client){
+			.calls = 40, .request = {.chunks = 1, .delay_us = delay_us[i]}});
+		struct both b = run_pair(c);
+
+		assert_int_equal(b.client.sum.calls, 40);
+		assert_same_latency(&b.client.sum.latency, &c->record);
+		assert_true(hist_quantile_ns(&b.server.sum.latency, 0.5) > delay_us[i] * 990ULL);
+		assert_close("server p50", (double)hist_quantile_ns(&b.server.sum.latency, 0.5),
+			(double)hist_quantile_ns(&c->record, 0.5));
+		munmap(c, sizeof(*c));
+	}
+}
+
+static void an_answer_ends_at_its_last_byte(void **state)
+{
+	struct client *c =
+		share(&(struct client){.calls = 10, .request = {.chunks = 4, .gap_us = 5000}});
+	struct both b = run_pair(c);
+
+	(void)state;
+	assert_int_equal(b.client.sum.calls, 10);
+	assert_int_equal(b.server.sum.calls, 10);
+	assert_same_latency(&b.client.sum.latency, &c->record);
+	assert_true(hist_quantile_ns(&b.server.sum.latency, 0.5) > 14900000);
+	munmap(c, sizeof(*c));
+}
+
+static void silence_between_calls_is_not_latency(void **state)
+{
+	struct client *c =
+		share(&(struct client){.calls = 4, .idle_us = 700000, .request = {.chunks = 1}});
+	struct both b = run_pair(c);
+
+	(void)state;
+	assert_int_equal(b.client.sum.calls, 4);
+	assert_true(hist_quantile_ns(&b.client.sum.latency, 1) < 100000000);
+	assert_true(hist_quantile_ns(&b.server.sum.latency, 1) < 100000000);
+	munmap(c, sizeof(*c));
+}
+
+static void a_call_that_is_never_answered_is_counted_as_such(void **state)
+{
+	struct client *c = share(&(struct client){.calls = 1, .request = {.chunks = 0}});
+	struct both b = run_pair(c);
+
+	(void)state;
+	assert_int_equal(b.client.sum.calls, 0);
+	assert_int_equal(b.client.sum.unanswered, 1);
+	assert_int_equal(b.server.sum.unanswered, 1);
+	munmap(c, sizeof(*c));
+}
+
+/* front -> back -> third: what back waits for third is not back's own time. */
+static void self_time_leaves_out_own_calls(uint16_t parallel, double self_ms)
+{
+	struct client *c = share(&(struct client){.calls = 5,
+		.request = {.chunks = 1,
+			.delay_us = 10000,
+			.calls = 3,
+			.call_us = 20000,
+			.parallel = parallel}});
+	struct traffic_server leaf = {.connections = 15};
+	pid_t leaf_pid;
+	struct both b;
+
+	leaf.listener = traffic_listen(&c->request.port);
+	leaf_pid = traffic_spawn(&third, traffic_serve, &leaf);
+	b = run_pair(c);
+	assert_int_equal(traffic_wait(leaf_pid), 0);
+	close(leaf.listener);
+	assert_int_equal(b.server.sum.self.total, 5);
+	assert_true(hist_mean_ns(&b.server.sum.latency) > (parallel ? 29e6 : 69e6));
+	assert_true(fabs(hist_mean_ns(&b.server.sum.self) / 1e6 - self_ms) < 3);
+	munmap(c, sizeof(*c));
+}
+
+static void self_time_is_latency_less_calls_in_turn(void **state)
+{
+	(void)state;
+	self_time_leaves_out_own_calls(0, 10);
+}
+
+static void calls_in_parallel_are_waited_for_once(void **state)
+{
+	(void)state;
+	self_time_leaves_out_own_calls(1, 10);
+}
+
+/* The connection stays open and silent: the window's end counts the last call. */
+static void the_last_call_before_silence_is_counted(void **state)
+{
+	struct client *c =
+		share(&(struct client){.calls = 2, .idle_us = 3000000, .request = {.chunks = 1}});
+	struct traffic_server server = {.connections = 1};
+	pid_t client, back_pid;
+	struct both b;
+
+	(void)state;
+	server.listener = traffic_listen(&c->port);
+	back_pid = traffic_spawn(&back, traffic_serve, &server);
+	client = traffic_spawn(&front, run_client, c);
+	b = both_of(&front, &back, c->port);
+	for (int i = 0; i < 100 && (!b.client.sum.calls || !b.server.sum.calls); i++) {
+		traffic_pause_us(20000);
+		assert_int_equal(capture_read(capture, add_both, &b), 0);
+	}
+	assert_int_equal(c->record.total, 1);
+	assert_int_equal(b.client.sum.calls, 1);
+	assert_int_equal(b.server.sum.calls, 1);
+	traffic_stop(client);
+	assert_int_equal(traffic_wait(back_pid), 0);
+	close(server.listener);
+	munmap(c, sizeof(*c));
+}
+
+static int set_up(void **state)
+{
+	struct capture_options o = {.cgroup_subsys = traffic_cgroup_subsys(), .strategy = strategy};
+
+	(void)state;
+	if (traffic_cgroup_open(&front, "front") || traffic_cgroup_open(&back, "back") ||
+		traffic_cgroup_open(&third, "third"))
+		return -1;
+	return capture_open(&capture, &o);
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	capture_close(capture);
+	traffic_cgroup_close(&front);
+	traffic_cgroup_close(&back);
+	traffic_cgroup_close(&third);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_call_is_counted_at_both_ends),
+		cmocka_unit_test(a_servers_delay_is_in_both_latencies),
+		cmocka_unit_test(an_answer_ends_at_its_last_byte),
+		cmocka_unit_test(silence_between_calls_is_not_latency),
+		cmocka_unit_test(a_call_that_is_never_answered_is_counted_as_such),
+		cmocka_unit_test(self_time_is_latency_less_calls_in_turn),
+		cmocka_unit_test(calls_in_parallel_are_waited_for_once),
+		cmocka_unit_test(the_last_call_before_silence_is_counted),
+	};
+	static const char *const all[] = {"socket", "length", "syscall"};
+	int failed = 0;
+
+	log_init("capture_call_test", LOG_INFO);
+	if (geteuid() != 0) {
+		printf("skipped: loading BPF programs needs root\n");
+		return 77;
+	}
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		strategy = all[i];
+		if (argc > 1 && strcmp(argv[1], strategy) != 0)
+			continue;
+		failed += cmocka_run_group_tests_name(strategy, tests, set_up, tear_down);
+	}
+	return failed;
+}
