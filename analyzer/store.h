@@ -38,9 +38,11 @@ int store_batch(struct store *s, const struct wire_agent *a, uint64_t sequence, 
 /* The highest sequence stored for this boot of this agent; 0 = none. */
 uint64_t store_last_sequence(struct store *s, const struct wire_agent *a);
 
-/* The batches not yet in rows, in the order they came. Stops early at a non-zero return. */
-typedef int store_batch_fn(void *ctx, int64_t id, const void *body, size_t size);
-int store_batches(struct store *s, store_batch_fn *each, void *ctx);
+/*
+ * The first batch after `after` that is not yet in rows, in the order they came. Returns 0 with
+ * *id and *body (free()), or -ENOENT after the last.
+ */
+int store_next_batch(struct store *s, int64_t after, int64_t *id, void **body, size_t *size);
 
 /* ---- rows ------------------------------------------------------------- */
 

@@ -76,18 +76,37 @@ int store_batch(struct store *s, const struct wire_agent *a, uint64_t sequence, 
 	return err;
 }
 
-int store_batches(struct store *s, store_batch_fn *each, void *ctx)
+static int take_batch(struct store *s, sqlite3_stmt *st, int64_t *id, void **body, size_t *size)
+{
+	int code = sqlite3_step(st);
+	size_t n;
+	void *copy;
+
+	if (code == SQLITE_DONE)
+		return -ENOENT;
+	if (code != SQLITE_ROW)
+		return store_error(s, code);
+	n = (size_t)sqlite3_column_bytes(st, 1);
+	copy = malloc(n ? n : 1);
+	if (!copy)
+		return -ENOMEM;
+	if (n)
+		memcpy(copy, sqlite3_column_blob(st, 1), n);
+	*id = sqlite3_column_int64(st, 0);
+	*body = copy;
+	*size = n;
+	return 0;
+}
+
+int store_next_batch(struct store *s, int64_t after, int64_t *id, void **body, size_t *size)
 {
 	sqlite3_stmt *st;
-	int code, err = 0;
+	int err;
 
 	pthread_mutex_lock(&s->lock);
-	st = store_statement(s, SQL_BATCH_EACH);
-	while (!err && (code = sqlite3_step(st)) == SQLITE_ROW)
-		err = each(ctx, sqlite3_column_int64(st, 0), sqlite3_column_blob(st, 1),
-			(size_t)sqlite3_column_bytes(st, 1));
-	if (!err && code != SQLITE_DONE)
-		err = store_error(s, code);
+	st = store_statement(s, SQL_BATCH_NEXT);
+	sqlite3_bind_int64(st, 1, after);
+	err = take_batch(s, st, id, body, size);
 	sqlite3_reset(st);
 	pthread_mutex_unlock(&s->lock);
 	return err;

@@ -35,7 +35,7 @@ static const char *const text[STATEMENTS] = {
 	[SQL_MARK_GET] = "SELECT sequence FROM mark WHERE agent = ?1 AND boot = ?2",
 	[SQL_MARK_PUT] = "INSERT OR REPLACE INTO mark VALUES (?1, ?2, ?3, ?4)",
 	[SQL_BATCH_PUT] = "INSERT INTO batch (until, body) VALUES (?1, ?2)",
-	[SQL_BATCH_EACH] = "SELECT id, body FROM batch ORDER BY id",
+	[SQL_BATCH_NEXT] = "SELECT id, body FROM batch WHERE id > ?1 ORDER BY id LIMIT 1",
 	[SQL_BATCH_DELETE] = "DELETE FROM batch WHERE id <= ?1 AND until <= ?2",
 	[SQL_COLUMN_PUT] = "INSERT OR IGNORE INTO column (entity, metric) VALUES (?1, ?2)",
 	[SQL_COLUMN_GET] = "SELECT id FROM column WHERE entity = ?1 AND metric = ?2",

@@ -1,0 +1,105 @@
+/* Targets: kept in the store, set by file, by hand or by proposal. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "analyzer/core.h"
+#include "common/clock.h"
+#include "common/log.h"
+
+static double wall_s(void)
+{
+	return (double)clock_wall_ns() / 1e9;
+}
+
+static json_t *slos_json(const struct recording *r)
+{
+	json_t *all = json_array();
+
+	for (size_t i = 0; all && i < r->slos; i++)
+		json_array_append_new(all,
+			json_pack("{ss ss sf sb}", "entity", r->graph.entity[r->slo[i].entity].name,
+				"metric", r->slo[i].metric, "target", r->slo[i].target, "proposed",
+				r->slo[i].proposed));
+	return all;
+}
+
+int core_set_slo(struct core *c, const struct slo_text *s)
+{
+	size_t before = c->live.recording.slos;
+	int err = slo_set(&c->live.recording, s);
+	json_t *all;
+
+	if (err)
+		return err;
+	if (c->live.recording.slos > before)
+		incident_watch_init(&c->watch[before]);
+	all = slos_json(&c->live.recording);
+	err = all ? store_put(c->store, "slos", 1, wall_s(), all) : -ENOMEM;
+	json_decref(all);
+	return err;
+}
+
+int core_want_slo(struct core *c, const struct slo_text *s)
+{
+	if (c->wanted_slos == CORE_WANTED)
+		return -EAGAIN;
+	c->wanted_slo[c->wanted_slos++] = *s;
+	core_nudge(c);
+	return 0;
+}
+
+void core_take_slos(struct core *c)
+{
+	core_lock(c);
+	for (size_t i = 0; i < c->wanted_slos; i++) {
+		int err = core_set_slo(c, &c->wanted_slo[i]);
+
+		if (err)
+			log_error("target of %s not set: %s", c->wanted_slo[i].entity,
+				strerror(-err));
+	}
+	c->wanted_slos = 0;
+	core_unlock(c);
+}
+
+int core_restore_slos(struct core *c)
+{
+	json_t *all = store_get(c->store, "slos", 1), *one;
+	size_t i;
+
+	json_array_foreach(all, i, one)
+	{
+		struct slo_text s = {0};
+		const char *entity, *metric;
+		char why[400];
+		int proposed;
+
+		if (json_unpack(one, "{ss ss sF sb}", "entity", &entity, "metric", &metric,
+			    "target", &s.target, "proposed", &proposed))
+			continue;
+		snprintf(s.entity, sizeof(s.entity), "%s", entity);
+		snprintf(s.metric, sizeof(s.metric), "%s", metric);
+		s.proposed = proposed;
+		if (slo_check(&s, why, sizeof(why)) && core_set_slo(c, &s))
+			break;
+	}
+	json_decref(all);
+	return 0;
+}
+
+int core_read_slo_file(struct core *c, char *why, size_t why_size)
+{
+	struct slo_text *text = NULL;
+	long n = c->options.slo_file ? slo_read(c->options.slo_file, &text, why, why_size) : 0;
+	int err = n < 0 ? (int)n : 0;
+
+	for (long i = 0; i < n && !err; i++)
+		err = core_set_slo(c, &text[i]);
+	if (n >= 0 && err)
+		snprintf(why, why_size, "%s: targets not set: %s", c->options.slo_file,
+			strerror(-err));
+	free(text);
+	return err;
+}
