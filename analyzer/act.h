@@ -126,7 +126,8 @@ bool act_busy(const struct act *a, uint64_t incident);
 /* The object of docs/api.md. NULL when out of memory. */
 json_t *action_to_json(const struct action *x);
 
-/* All of it. load: into a fresh struct act; returns 0, -EBADMSG (then nothing is taken), -ENOMEM.
+/* All of it but the mode. load: into a fresh struct act; returns 0, -EBADMSG (then nothing is
+ * taken), -ENOMEM.
  */
 json_t *act_save(const struct act *a);
 int act_load(struct act *a, const json_t *saved);
