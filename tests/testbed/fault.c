@@ -16,15 +16,19 @@
 #include "tests/testbed/spawn.h"
 
 #define MEASURE_S 2
-#define QUOTA_ROOM 1.25   /* quota left, as a multiple of what is used */
-#define QUOTA_MIN 0.02    /* cores */
-#define RATE_ROOM 1.4     /* bandwidth left, likewise */
-#define MEMORY_SHARE 0.45 /* of the working set that no longer fits */
-#define DISK_ROOM 1.3
+/* A pod with less cannot feed an antagonist and its service: that would be an outage. */
+#define ANTAGONIST_QUOTA 0.2
+#define QUOTA_ROOM 1.1   /* quota left, as a multiple of what is used */
+#define QUOTA_MIN 0.01   /* cores */
+#define RATE_ROOM 1.2    /* bandwidth left, likewise */
+#define MEMORY_SHARE 0.6 /* of the working set that no longer fits */
+#define DISK_ROOM 1.05
 #define LOSS_SHARE 0.04
 #define SLOW_BUSY 0.55 /* share of time the slow path's lock is held */
 #define SLOW_MS 30.0
-#define SURGE_FACTOR 2.2
+#define SURGE_LOAD 1.15 /* of the front's quota that a surge takes */
+#define SURGE_MIN 1.8
+#define SURGE_MAX 4.0
 
 const char *const fault_name[FAULT_KINDS] = {
 	"antagonist",
@@ -58,6 +62,8 @@ bool fault_fits(const struct site *s, enum fault_kind kind, const struct service
 	bool tier = service->kind == KIND_TIER;
 
 	switch (kind) {
+	case FAULT_ANTAGONIST:
+		return service->quota >= ANTAGONIST_QUOTA;
 	case FAULT_MEMORY:
 		return tier && service->work_mb > 0;
 	case FAULT_DISK:
@@ -221,10 +227,16 @@ static int apply_code(struct fault *f, const struct site *s)
 
 static int apply_surge(struct fault *f, const struct site *s)
 {
+	struct usage use;
 	char line[64];
+	double factor;
+	int err = measure(s, f->service, &use);
 
-	(void)f;
-	snprintf(line, sizeof(line), "rate %.2f", SURGE_FACTOR);
+	if (err)
+		return err;
+	factor = f->service->quota * SURGE_LOAD / ((double)use.cpu_ns * 1e-9);
+	factor = factor < SURGE_MIN ? SURGE_MIN : factor < SURGE_MAX ? factor : SURGE_MAX;
+	snprintf(line, sizeof(line), "rate %.2f", factor);
 	return control(s, SITE_USER, line);
 }
 

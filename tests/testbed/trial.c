@@ -1,0 +1,207 @@
+#include "tests/testbed/trial.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "tests/testbed/random.h"
+#include "tests/testbed/watch.h"
+
+#define DIAGNOSIS_TIMEOUT_S 75
+#define HEALING_TIMEOUT_S 60
+#define HEALTHY_TIMEOUT_S 120
+#define BEFORE_S 10 /* span of the p99 before the fault */
+#define FINE_S 4    /* this long under the target means recovered */
+#define POLL_S 0.5
+
+/* How often a kind is drawn in a round: the two network kinds share one turn. */
+static size_t draw_kinds(enum fault_kind *kind, struct random *r)
+{
+	static const enum fault_kind fixed[] = {
+		FAULT_ANTAGONIST, FAULT_QUOTA, FAULT_MEMORY, FAULT_DISK, FAULT_CODE, FAULT_SURGE};
+	size_t n = sizeof(fixed) / sizeof(fixed[0]);
+
+	memcpy(kind, fixed, sizeof(fixed));
+	kind[n++] = random_unit(r) < 0.5 ? FAULT_BANDWIDTH : FAULT_LOSS;
+	for (size_t i = n - 1; i > 0; i--) {
+		size_t j = random_below(r, (unsigned)i + 1);
+		enum fault_kind swap = kind[i];
+
+		kind[i] = kind[j];
+		kind[j] = swap;
+	}
+	return n;
+}
+
+static const struct service *draw_service(
+	enum fault_kind kind, const struct topology *t, const struct site *site, struct random *r)
+{
+	const struct service *fit[TOPOLOGY_SERVICES];
+	unsigned fits = 0;
+
+	for (size_t i = 0; i < t->services; i++)
+		if (fault_fits(site, kind, &t->service[i]))
+			fit[fits++] = &t->service[i];
+	return fits ? fit[random_below(r, fits)] : NULL;
+}
+
+size_t trial_draw(struct trial *t, size_t count, const struct topology *topology,
+	const struct site *site, uint64_t seed)
+{
+	enum fault_kind kind[FAULT_KINDS];
+	size_t drawn = 0;
+	struct random r;
+
+	random_init(&r, seed);
+	while (drawn < count) {
+		size_t kinds = draw_kinds(kind, &r), before = drawn;
+
+		for (size_t i = 0; i < kinds && drawn < count; i++) {
+			const struct service *s = draw_service(kind[i], topology, site, &r);
+
+			if (s)
+				t[drawn++] = (struct trial){.kind = kind[i], .service = s};
+		}
+		if (drawn == before)
+			break;
+	}
+	return drawn;
+}
+
+/* The p99 of the whole seconds in [from, to). */
+static double p99_ms(const struct stage *s, double from, double to)
+{
+	return stage_p99_ms(s, ceil(from), floor(to));
+}
+
+static bool is_fine(const struct trial *t, const struct stage *s)
+{
+	double now = floor(stage_now()) - 1; /* the last second may not be written yet */
+
+	return stage_p99_ms(s, now - FINE_S, now) <= t->target_ms;
+}
+
+static void judge(struct trial *t)
+{
+	const char *wanted = fault_resource[t->kind];
+
+	t->service_right = !strcmp(t->said_service, t->service->name);
+	t->resource_right = t->service_right && !strcmp(t->said_resource, wanted);
+}
+
+/* Wait for the analyzer's word on what began after the injection. */
+static int wait_for_diagnosis(struct trial *t, struct stage *s)
+{
+	double end = t->injected + DIAGNOSIS_TIMEOUT_S;
+
+	while (stage_now() < end) {
+		struct watch_answer a;
+
+		if (watch_diagnosis(&s->api, t->injected, &a)) {
+			snprintf(t->verdict, sizeof(t->verdict), "%.15s", a.verdict);
+			snprintf(t->said_service, sizeof(t->said_service), "%s", a.service);
+			snprintf(t->said_resource, sizeof(t->said_resource), "%s", a.resource);
+			t->probability = a.probability;
+			t->diagnosis_s = stage_now() - t->injected;
+			judge(t);
+			return 0;
+		}
+		if (!stage_pause(s, POLL_S))
+			return -ECANCELED;
+	}
+	return 0;
+}
+
+/* See whether what the analyzer does brings the p99 back while the fault is on. */
+static int wait_for_healing(struct trial *t, struct stage *s)
+{
+	double end = stage_now() + HEALING_TIMEOUT_S;
+
+	while (stage_now() < end) {
+		bool acted = watch_action(&s->api, t->injected, t->action, sizeof(t->action),
+			t->action_state, sizeof(t->action_state));
+
+		if (acted && is_fine(t, s)) {
+			t->healed = true;
+			t->recovered_s = stage_now() - FINE_S - t->injected;
+			t->after_ms = p99_ms(s, stage_now() - FINE_S - 1, stage_now() - 1);
+			return 0;
+		}
+		if (!stage_pause(s, POLL_S))
+			return -ECANCELED;
+	}
+	return 0;
+}
+
+/*
+ * Wait until the p99 is fine, no incident is open and no action is held. An action that is
+ * taken back puts back what it found, which may be the fault: so undo again after it.
+ */
+static int wait_for_health(struct trial *t, struct stage *s, struct fault *f)
+{
+	double end = stage_now() + HEALTHY_TIMEOUT_S;
+	bool fine = false;
+
+	while (stage_now() < end) {
+		if (!fine && is_fine(t, s)) {
+			fine = true;
+			if (!t->healed) {
+				t->recovered_s = stage_now() - FINE_S - t->undone;
+				t->recovered_s = t->recovered_s > 0 ? t->recovered_s : 0;
+			}
+		}
+		if (fine && watch_is_quiet(&s->api)) {
+			t->healthy = stage_now();
+			return fault_undo(f, &s->site);
+		}
+		if (!stage_pause(s, POLL_S))
+			return -ECANCELED;
+	}
+	log_warning("%s at %s: undone, but not healthy after %d s", fault_name[t->kind],
+		t->service->name, HEALTHY_TIMEOUT_S);
+	return fault_undo(f, &s->site);
+}
+
+static int watch_fault(struct trial *t, struct stage *s)
+{
+	int err = wait_for_diagnosis(t, s);
+
+	if (!err && fault_is_fixable(t->kind))
+		err = wait_for_healing(t, s);
+	return err;
+}
+
+int trial_run(struct trial *t, struct stage *s)
+{
+	struct fault f;
+	double now = stage_now();
+	int err, undone;
+
+	t->undone = t->healthy = t->diagnosis_s = t->recovered_s = t->after_ms = (double)NAN;
+	t->probability = (double)NAN;
+	snprintf(t->verdict, sizeof(t->verdict), "none");
+	t->target_ms = watch_target_ms(&s->api);
+	t->before_ms = p99_ms(s, now - BEFORE_S, now);
+	err = fault_apply(&f, &s->site, t->kind, t->service);
+	if (err) {
+		log_error("%s at %s: cannot be injected: %s", fault_name[t->kind], t->service->name,
+			strerror(-err));
+		fault_undo(&f, &s->site);
+		return err;
+	}
+	t->injected = stage_now();
+	err = watch_fault(t, s);
+	t->during_ms = p99_ms(s, t->injected + 1,
+		isnan(t->diagnosis_s) ? stage_now() : t->injected + t->diagnosis_s + 1);
+	undone = fault_undo(&f, &s->site);
+	t->undone = stage_now();
+	if (!err)
+		err = undone;
+	if (!err)
+		err = wait_for_health(t, s, &f);
+	if (!t->healed)
+		t->after_ms = p99_ms(s, stage_now() - FINE_S - 1, stage_now() - 1);
+	return err;
+}

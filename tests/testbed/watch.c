@@ -1,0 +1,137 @@
+#include "tests/testbed/watch.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#define INCIDENTS "/api/v1/incidents?limit=50"
+#define ACTIONS "/api/v1/actions?limit=50"
+
+bool watch_progress(struct api *a, struct watch_progress *p)
+{
+	json_t *status = api_get(a, "/api/v1/status");
+
+	if (!status)
+		return false;
+	snprintf(p->model, sizeof(p->model), "%s", api_text(status, "model.state"));
+	p->windows = api_number(status, "windows");
+	p->services = api_number(status, "services");
+	p->edges = api_number(status, "edges");
+	p->error = api_number(status, "model.error");
+	json_decref(status);
+	return true;
+}
+
+/* The culprit, or for an unknown the best candidate is not an answer: left empty. */
+static void take_answer(const json_t *diagnosis, struct watch_answer *answer)
+{
+	const json_t *culprit = json_array_get(json_object_get(diagnosis, "culprits"), 0);
+
+	snprintf(answer->verdict, sizeof(answer->verdict), "%s", api_text(diagnosis, "verdict"));
+	snprintf(answer->service, sizeof(answer->service), "%s", api_text(culprit, "service"));
+	snprintf(answer->resource, sizeof(answer->resource), "%s", api_text(culprit, "resource"));
+	answer->probability = api_number(culprit, "probability");
+}
+
+bool watch_diagnosis(struct api *a, double since, struct watch_answer *answer)
+{
+	json_t *incidents = api_get(a, INCIDENTS), *incident;
+	bool found = false;
+	size_t i;
+
+	/* Newest first: the last that matches is the first that was detected. */
+	json_array_foreach(incidents, i, incident)
+	{
+		const json_t *diagnosis = json_object_get(incident, "diagnosis");
+
+		if (!json_is_object(diagnosis) || !(api_number(incident, "detected") >= since))
+			continue;
+		take_answer(diagnosis, answer);
+		found = true;
+	}
+	json_decref(incidents);
+	return found;
+}
+
+static bool is_held(const char *state)
+{
+	return !strcmp(state, "sent") || !strcmp(state, "applied");
+}
+
+bool watch_action(struct api *a, double since, char *action, size_t action_size, char *state,
+	size_t state_size)
+{
+	json_t *actions = api_get(a, ACTIONS), *one;
+	bool found = false;
+	size_t i;
+
+	json_array_foreach(actions, i, one)
+	{
+		if (!(api_number(one, "created") >= since) || isnan(api_number(one, "applied")))
+			continue;
+		snprintf(action, action_size, "%s %s %.4g -> %.4g", api_text(one, "service"),
+			api_text(one, "knob"), api_number(one, "old_value"),
+			api_number(one, "value"));
+		snprintf(state, state_size, "%s", api_text(one, "state"));
+		found = true;
+		break;
+	}
+	json_decref(actions);
+	return found;
+}
+
+bool watch_is_quiet(struct api *a)
+{
+	json_t *incidents = api_get(a, INCIDENTS), *actions = api_get(a, ACTIONS), *one;
+	bool quiet = incidents && actions;
+	size_t i;
+
+	json_array_foreach(incidents, i, one)
+	{
+		const char *state = api_text(one, "state");
+
+		if (!strcmp(state, "open") || !strcmp(state, "acting"))
+			quiet = false;
+	}
+	json_array_foreach(actions, i, one)
+	{
+		if (is_held(api_text(one, "state")))
+			quiet = false;
+	}
+	json_decref(incidents);
+	json_decref(actions);
+	return quiet;
+}
+
+unsigned watch_incidents(struct api *a, double from, double to)
+{
+	json_t *incidents = api_get(a, INCIDENTS), *one;
+	unsigned count = 0;
+	size_t i;
+
+	json_array_foreach(incidents, i, one)
+	{
+		double detected = api_number(one, "detected");
+
+		count += detected >= from && detected < to;
+	}
+	json_decref(incidents);
+	return count;
+}
+
+double watch_target_ms(struct api *a)
+{
+	json_t *slos = api_get(a, "/api/v1/slos"), *one;
+	double target = (double)NAN;
+	size_t i;
+
+	json_array_foreach(slos, i, one)
+	{
+		if (strstr(api_text(one, "metric"), "_us")) {
+			target = api_number(one, "target") / 1000;
+			break;
+		}
+	}
+	json_decref(slos);
+	return target;
+}
