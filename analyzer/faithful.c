@@ -1,0 +1,239 @@
+#include "analyzer/faithful.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "analyzer/frame.h"
+#include "analyzer/search.h"
+
+#define ROUNDS 3           /* services in an answer, at most */
+#define RESTORED_SHARE 0.8 /* of the target: then the search is done */
+
+static const enum resource item[] = {
+	RESOURCE_CPU, RESOURCE_MEMORY, RESOURCE_DISK, RESOURCE_NETWORK, RESOURCE_CODE};
+
+struct greedy {
+	struct search *s;
+	struct diagnosis *d;
+	struct intervention set[ROUNDS];
+	size_t count;
+	struct answer answer; /* with the set */
+};
+
+/* Every service the model knows, with what it restores alone. */
+static int try_alone(struct greedy *y, const struct graph *g)
+{
+	y->d->candidate = calloc((size_t)g->entities + 1, sizeof(*y->d->candidate));
+	if (!y->d->candidate)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < g->entities; i++) {
+		struct intervention one = {.service = i, .resource = RESOURCE_NONE};
+		struct answer a;
+
+		if (g->entity[i].kind != ENTITY_SERVICE || search_ask(y->s, &one, 1, &a))
+			continue;
+		y->d->candidate[y->d->candidates++] = (struct candidate){.service = i,
+			.resource = RESOURCE_UNKNOWN,
+			.probability = a.probability,
+			.score = search_relief(y->s, &a)};
+	}
+	return 0;
+}
+
+/* Add the service that lowers the answer most. False when none lowers it. */
+static bool add_service(struct greedy *y)
+{
+	struct answer best = y->answer;
+	struct candidate *chosen = NULL;
+
+	for (size_t i = 0; i < y->d->candidates; i++) {
+		struct answer a;
+
+		y->set[y->count] = (struct intervention){.service = y->d->candidate[i].service};
+		if (y->d->candidate[i].culprit || search_ask(y->s, y->set, y->count + 1, &a) ||
+			!(a.restored < best.restored))
+			continue;
+		best = a;
+		chosen = &y->d->candidate[i];
+	}
+	if (!chosen)
+		return false;
+	chosen->culprit = true;
+	chosen->score += (double)(ROUNDS - y->count); /* found earlier stands higher */
+	y->set[y->count++] = (struct intervention){.service = chosen->service};
+	y->answer = best;
+	return true;
+}
+
+/* The one item of a service that restores most. */
+static void blame_resource(struct greedy *y, struct candidate *c)
+{
+	double best = INFINITY;
+
+	for (size_t i = 0; i < sizeof(item) / sizeof(*item); i++) {
+		struct intervention one = {.service = c->service, .resource = item[i]};
+		struct answer a;
+
+		if (search_ask(y->s, &one, 1, &a) || !(a.restored < best))
+			continue;
+		best = a.restored;
+		c->resource = item[i];
+	}
+	search_metric(y->s, c->service, c->resource, c->metric);
+}
+
+static int best_first(const void *a, const void *b)
+{
+	const struct candidate *x = a, *y = b;
+
+	if (x->score != y->score)
+		return x->score > y->score ? -1 : 1;
+	return (x->service > y->service) - (x->service < y->service);
+}
+
+/* One of them is the cause: chances add up to no more than 1. */
+static void share_chances(struct diagnosis *d)
+{
+	double sum = 0;
+
+	for (size_t i = 0; i < d->candidates; i++)
+		sum += d->candidate[i].probability;
+	for (size_t i = 0; sum > 1 && i < d->candidates; i++)
+		d->candidate[i].probability /= sum;
+}
+
+static void conclude(struct greedy *y, const struct graph *g)
+{
+	struct diagnosis *d = y->d;
+
+	d->counterfactual.observed = y->s->observed;
+	d->counterfactual.restored = y->answer.restored;
+	d->counterfactual.probability = y->answer.probability;
+	if (y->count && y->answer.restored <= y->s->target) {
+		d->verdict = VERDICT_DIAGNOSED;
+		snprintf(d->why, sizeof(d->why),
+			"had %.80s%s been normal, %s would be %.4g instead of %.4g",
+			g->entity[y->set[0].service].name, y->count > 1 ? " and others" : "",
+			d->slo_metric, y->answer.restored, y->s->observed);
+		return;
+	}
+	d->verdict = VERDICT_UNKNOWN;
+	for (size_t i = 0; i < d->candidates; i++)
+		d->candidate[i].culprit = false;
+	snprintf(d->why, sizeof(d->why),
+		"no set of up to %d services restores the target: %s would still be %.4g", ROUNDS,
+		d->slo_metric, y->answer.restored);
+}
+
+static int search_all(struct greedy *y, const struct graph *g)
+{
+	int err = try_alone(y, g);
+
+	if (err)
+		return err;
+	y->answer = (struct answer){.restored = y->s->observed};
+	while (y->count < ROUNDS && y->answer.restored >= RESTORED_SHARE * y->s->target)
+		if (!add_service(y))
+			break;
+	for (size_t i = 0; i < y->d->candidates; i++)
+		if (y->d->candidate[i].culprit)
+			blame_resource(y, &y->d->candidate[i]);
+	qsort(y->d->candidate, y->d->candidates, sizeof(*y->d->candidate), best_first);
+	share_chances(y->d);
+	conclude(y, g);
+	return 0;
+}
+
+/* The target's own shift and that of the culprits' metrics. */
+static int list_evidence(struct diagnosis *d, const struct frame *f)
+{
+	float *value = malloc((f->total + 1) * sizeof(*value));
+
+	d->evidence = calloc(1 + ROUNDS, sizeof(*d->evidence));
+	if (!value || !d->evidence) {
+		free(value);
+		return -ENOMEM;
+	}
+	for (size_t i = 0; i <= d->candidates && d->evidences <= ROUNDS; i++) {
+		uint32_t entity = i ? d->candidate[i - 1].service : d->slo_entity;
+		const char *metric = i ? d->candidate[i - 1].metric : d->slo_metric;
+		struct evidence *e = &d->evidence[d->evidences];
+		struct shift s;
+
+		if ((i && !d->candidate[i - 1].culprit) ||
+			!frame_gather(f, entity, metric, value) || !frame_shift(f, value, 1e-9, &s))
+			continue;
+		*e = (struct evidence){.entity = entity,
+			.normal = s.normal,
+			.observed = s.observed,
+			.sigmas = s.sigmas,
+			.since_s = s.since_s};
+		snprintf(e->metric, sizeof(e->metric), "%s", metric);
+		d->evidences++;
+	}
+	free(value);
+	return 0;
+}
+
+static int add_evidence(
+	struct diagnosis *d, const struct recording *r, const struct slo *slo, const bool *use)
+{
+	struct frame f;
+	int err = frame_open(&f, r, slo, d->from_s, d->to_s, use);
+
+	if (err)
+		return err;
+	err = list_evidence(d, &f);
+	frame_close(&f);
+	return err;
+}
+
+/* Without a missed window, or with a model of another target, there is nothing to search. */
+static void say_why_not(struct diagnosis *d, const struct recording *r, const struct slo *slo)
+{
+	const float *value = series_values(&r->series, slo->entity, slo->metric);
+	size_t from, to, known = 0, missed = 0;
+
+	series_range(&r->series, d->from_s, d->to_s, &from, &to);
+	for (size_t i = from; value && i < to; i++) {
+		known += isfinite(value[i]) != 0;
+		missed += (double)value[i] > slo->target;
+	}
+	d->verdict = known && !missed ? VERDICT_HEALTHY : VERDICT_UNKNOWN;
+	snprintf(d->why, sizeof(d->why), "%s",
+		!known    ? "no window of the interval has a value of the target's metric"
+		: !missed ? "the target was met in every window"
+			  : "the model was learnt for another target");
+}
+
+int faithful_search(struct diagnosis *d, const struct recording *r, const struct slo *slo,
+	double from_s, double to_s, const bool *use, const struct model *m)
+{
+	struct diagnosis fresh = {.from_s = from_s,
+		.to_s = to_s,
+		.slo_entity = slo->entity,
+		.method = "faithful",
+		.counterfactual = {NAN, NAN, slo->target, NAN}};
+	struct search s;
+	struct greedy y = {.s = &s, .d = &fresh};
+	int err = search_open(&s, m, r, slo, from_s, to_s);
+
+	snprintf(fresh.slo_metric, sizeof(fresh.slo_metric), "%s", slo->metric);
+	if (err == -ENODATA) {
+		say_why_not(&fresh, r, slo);
+		err = 0;
+	} else if (!err) {
+		err = search_all(&y, &r->graph);
+		search_close(&s);
+	}
+	if (!err)
+		err = add_evidence(&fresh, r, slo, use);
+	if (err)
+		diagnosis_clear(&fresh);
+	else
+		*d = fresh;
+	return err;
+}
