@@ -59,7 +59,7 @@ __attribute__((format(printf, 2, 0))) static int on_print(
 
 int probe_open(struct probe **out, const char *name, const void *begin, const void *end)
 {
-	struct bpf_object_open_opts opts = {.sz = sizeof(opts), .object_name = name};
+	LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = name);
 	struct probe *p = calloc(1, sizeof(*p));
 	int err;
 
@@ -224,9 +224,8 @@ static int drain(int fd)
 int probe_iterate(struct probe *p, const char *name, const char *map)
 {
 	struct bpf_program *program = bpf_object__find_program_by_name(p->object, name);
-	union bpf_iter_link_info info = {0};
-	struct bpf_iter_attach_opts opts = {
-		.sz = sizeof(opts), .link_info = &info, .link_info_len = sizeof(info)};
+	union bpf_iter_link_info info;
+	LIBBPF_OPTS(bpf_iter_attach_opts, opts); /* zeroes the padding, which libbpf checks */
 	struct bpf_link *link;
 	int map_fd = probe_map(p, map);
 	int fd, err;
@@ -235,7 +234,11 @@ int probe_iterate(struct probe *p, const char *name, const char *map)
 		return -ENOENT;
 	if (map_fd < 0)
 		return map_fd;
+	memset(&info, 0,
+		sizeof(info)); /* all of the union: the kernel refuses what it does not know */
 	info.map.map_fd = (unsigned)map_fd;
+	opts.link_info = &info;
+	opts.link_info_len = sizeof(info);
 	link = bpf_program__attach_iter(program, &opts);
 	if (!link)
 		return -errno;

@@ -109,9 +109,11 @@ struct sock {
 };
 
 struct tcp_sock {
-	__u32 srtt_us; /* eighths of a microsecond */
+	__u64 tcp_wstamp_ns; /* CLOCK_MONOTONIC of the last segment sent (4.20+) */
+	__u32 srtt_us;       /* eighths of a microsecond */
 	__u32 copied_seq;
 	__u32 write_seq;
+	__u32 snd_nxt;
 	__u32 total_retrans;
 	__u32 segs_out;
 };

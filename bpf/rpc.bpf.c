@@ -136,12 +136,17 @@ int BPF_PROG(rpc_sent, struct sock *sk, int length)
 {
 	struct rpc_connection *c;
 	struct rpc_glance g = {};
+	struct tcp_sock *tcp;
+	__u64 now;
 
 	if (length <= 0 || !is_tcp(sk))
 		return 0;
 	c = connection_of(sk);
-	if (c)
-		connection_data(c, sk, true, bpf_ktime_get_ns(), &g);
+	if (!c)
+		return 0;
+	tcp = tcp_of(sk);
+	now = send_time(c, tcp->tcp_wstamp_ns, tcp->write_seq - tcp->snd_nxt, bpf_ktime_get_ns());
+	connection_data(c, sk, true, now, &g);
 	return 0;
 }
 

@@ -61,6 +61,19 @@ struct sock_now {
 	__u32 rtt_us; /* smoothed; 0 = not measured */
 };
 
+/*
+ * When a send that has returned put its bytes on the wire. By then the other end may
+ * have run, answered even; TCP's own stamp is from before. It is of this send if it is
+ * newer than all else and nothing is held back (Nagle, full window).
+ */
+static __always_inline __u64 send_time(
+	const struct rpc_connection *c, __u64 stamp, __u32 held, __u64 now)
+{
+	__u64 last = c->end_ns > c->request_ns ? c->end_ns : c->request_ns;
+
+	return !held && stamp > last && stamp <= now ? stamp : now;
+}
+
 /* A thread that serves. */
 struct rpc_thread {
 	__u64 waiting_ns; /* union of its own calls' times since the request it serves */

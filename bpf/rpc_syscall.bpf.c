@@ -2,7 +2,7 @@
  * RPC capture on the exit of system calls, for kernels without the socket tracepoints.
  *
  * The descriptor and the buffer are still in the registers when a call returns, so one
- * program on sys_exit is enough. A send is timed when it returns; io_uring, splice and
+ * program on sys_exit is enough. A send is timed by TCP's own stamp; io_uring, splice and
  * the calls that take several messages at once are not seen (io_uring's are counted).
  * A connection's record lives in a hash by the socket's address until the socket closes.
  */
@@ -182,6 +182,14 @@ static __always_inline struct sock *sock_of(unsigned long descriptor)
 	return connection_find(sk) || is_tcp(file, sk) ? sk : NULL;
 }
 
+static __always_inline __u64 sent_at(const struct rpc_connection *c, struct sock *sk)
+{
+	struct tcp_sock *tcp = (struct tcp_sock *)sk;
+	__u32 held = BPF_CORE_READ(tcp, write_seq) - BPF_CORE_READ(tcp, snd_nxt);
+
+	return send_time(c, BPF_CORE_READ(tcp, tcp_wstamp_ns), held, bpf_ktime_get_ns());
+}
+
 SEC("tp_btf/sys_exit")
 int BPF_PROG(rpc_exit, struct pt_regs *regs, long result)
 {
@@ -190,6 +198,7 @@ int BPF_PROG(rpc_exit, struct pt_regs *regs, long result)
 	struct rpc_connection *c;
 	const struct call *call;
 	struct sock *sk;
+	__u64 now;
 
 	if (number > NR_RECVMSG) {
 		if (number == NR_IO_URING_ENTER && result > 0)
@@ -205,7 +214,8 @@ int BPF_PROG(rpc_exit, struct pt_regs *regs, long result)
 		return 0;
 	if (connection_wants_glance(c, call->sends))
 		glance_memory(&g, call->memory, CALL_BUFFER(regs), (__u64)result);
-	connection_data(c, sk, call->sends, bpf_ktime_get_ns(), &g);
+	now = call->sends ? sent_at(c, sk) : bpf_ktime_get_ns();
+	connection_data(c, sk, call->sends, now, &g);
 	return 0;
 }
 

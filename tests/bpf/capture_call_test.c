@@ -172,8 +172,7 @@ static void a_servers_delay_is_in_both_latencies(void **state)
 		assert_int_equal(b.client.sum.calls, 40);
 		assert_same_latency(&b.client.sum.latency, &c->record);
 		assert_true(hist_quantile_ns(&b.server.sum.latency, 0.5) > delay_us[i] * 990ULL);
-		assert_close("server p50", (double)hist_quantile_ns(&b.server.sum.latency, 0.5),
-			(double)hist_quantile_ns(&c->record, 0.5));
+		assert_true(hist_mean_ns(&b.server.sum.latency) < hist_mean_ns(&c->record));
 		munmap(c, sizeof(*c));
 	}
 }
