@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -24,6 +25,18 @@ static void put_text(FILE *f, const char *text)
 		fputc(*text, f);
 	}
 	fputc('"', f);
+}
+
+/* As few digits as bring the same number back. */
+static void put_number(FILE *f, double value)
+{
+	char text[32];
+	int digits = 9;
+
+	do {
+		snprintf(text, sizeof(text), "%.*g", digits, value);
+	} while (digits++ < 17 && strtod(text, NULL) != value);
+	fputs(text, f);
 }
 
 static void put_entity(FILE *f, const struct recording *r, uint32_t entity)
@@ -59,7 +72,8 @@ static void put_metrics(FILE *f, const struct recording *r)
 
 			if (!isfinite(c->value[w]))
 				continue;
-			fprintf(f, "%.15g,", s->start_s[w]);
+			put_number(f, s->start_s[w]);
+			fputc(',', f);
 			put_entity(f, r, c->entity);
 			fputc(',', f);
 			put_text(f, c->metric);
@@ -75,7 +89,9 @@ static void put_slos(FILE *f, const struct recording *r)
 		put_entity(f, r, r->slo[i].entity);
 		fputc(',', f);
 		put_text(f, r->slo[i].metric);
-		fprintf(f, ",%.15g\n", r->slo[i].target);
+		fputc(',', f);
+		put_number(f, r->slo[i].target);
+		fputc('\n', f);
 	}
 }
 
@@ -98,7 +114,10 @@ static void put_truth(FILE *f, const struct recording *r)
 {
 	fputs("from,to,entity,resource\n", f);
 	for (size_t i = 0; i < r->truths; i++) {
-		fprintf(f, "%.15g,%.15g,", r->truth[i].from_s, r->truth[i].to_s);
+		put_number(f, r->truth[i].from_s);
+		fputc(',', f);
+		put_number(f, r->truth[i].to_s);
+		fputc(',', f);
 		put_text(f, r->truth[i].service);
 		fprintf(f, ",%s\n", resource_name(r->truth[i].resource));
 	}

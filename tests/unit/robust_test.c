@@ -1,0 +1,235 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "analyzer/robust.h"
+#include "planted.h"
+
+static const enum resource kinds[] = {RESOURCE_CPU, RESOURCE_MEMORY, RESOURCE_DISK,
+	RESOURCE_NETWORK, RESOURCE_CODE, RESOURCE_WORKLOAD};
+
+#define KINDS (sizeof(kinds) / sizeof(*kinds))
+
+struct tally {
+	unsigned cases, service, resource, probable;
+};
+
+static struct planted usual(void)
+{
+	return (struct planted){.windows = 60,
+		.requests = 60,
+		.window_s = 5,
+		.statistics = "p99 mean",
+		.metrics = PLANTED_ALL,
+		.from = 48,
+		.to = 54};
+}
+
+static void ask(const struct planted *p, struct tally *t)
+{
+	struct recording r;
+	struct diagnosis d;
+	double sum = 0;
+
+	planted_make(&r, p);
+	assert_int_equal(robust_rank(&d, &r, r.slo, r.truth->from_s, r.truth->to_s, NULL), 0);
+	t->cases++;
+	if (d.verdict == VERDICT_DIAGNOSED &&
+		!strcmp(r.graph.entity[d.candidate[0].service].name, r.truth->service)) {
+		t->service++;
+		t->resource += d.candidate[0].resource == p->resource;
+	} else {
+		print_message("shape %d, %s at %s: %s %s, %s\n", p->shape,
+			resource_name(p->resource), r.truth->service, verdict_name(d.verdict),
+			d.candidates ? r.graph.entity[d.candidate[0].service].name : "",
+			d.candidates ? resource_name(d.candidate[0].resource) : "");
+	}
+	for (size_t i = 0; i < d.candidates; i++) {
+		assert_true(d.candidate[i].probability >= 0);
+		sum += d.candidate[i].probability;
+	}
+	assert_true(sum <= 1 + 1e-9);
+	diagnosis_clear(&d);
+	recording_clear(&r);
+}
+
+/* Every kind at every third service of every shape. */
+static struct tally ask_all(struct planted p, const enum resource *kind, size_t kinds_asked)
+{
+	struct tally t = {0};
+
+	for (int shape = 0; shape < SHAPES; shape++) {
+		for (unsigned culprit = 0; culprit < PLANTED_SERVICES; culprit += 3) {
+			for (size_t i = 0; i < kinds_asked; i++) {
+				p.shape = (enum shape)shape;
+				p.culprit = culprit;
+				p.resource = kind[i];
+				p.seed++;
+				ask(&p, &t);
+			}
+		}
+	}
+	print_message("%u cases: service %u, resource %u\n", t.cases, t.service, t.resource);
+	return t;
+}
+
+static void planted_causes_are_found(void **state)
+{
+	struct tally t = ask_all(usual(), kinds, KINDS);
+
+	(void)state;
+	assert_true(t.service * 100 >= t.cases * 97);
+	assert_true(t.resource * 100 >= t.cases * 95);
+}
+
+static void self_time_is_inferred_where_it_was_not_measured(void **state)
+{
+	struct planted p = usual();
+	struct tally t;
+
+	(void)state;
+	p.metrics &= ~(unsigned)(PLANTED_SELF | PLANTED_NETWORK);
+	t = ask_all(p, kinds, KINDS);
+	assert_true(t.service * 100 >= t.cases * 90);
+}
+
+static void one_latency_per_service_is_enough_for_the_service(void **state)
+{
+	struct planted p = usual();
+	struct tally t;
+
+	(void)state;
+	p.metrics = PLANTED_COUNTERS;
+	p.statistics = "p50";
+	t = ask_all(p, kinds, 3); /* what makes a service slow, not its links */
+	assert_true(t.service * 100 >= t.cases * 90);
+}
+
+static void latencies_alone_tell_the_service(void **state)
+{
+	struct planted p = usual();
+	struct tally t;
+
+	(void)state;
+	p.metrics = PLANTED_SELF | PLANTED_CLIENT | PLANTED_NETWORK;
+	t = ask_all(p, kinds, 5);
+	assert_true(t.service * 100 >= t.cases * 95);
+}
+
+static void twenty_windows_of_any_length_are_enough(void **state)
+{
+	static const double length_s[] = {1, 30, 300};
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		struct planted p = usual();
+		struct tally t;
+
+		p.windows = 24;
+		p.from = 20;
+		p.to = 23;
+		p.window_s = length_s[i];
+		p.statistics = i ? "p90 p50" : "p95 mean";
+		t = ask_all(p, kinds, KINDS);
+		assert_true(t.service * 100 >= t.cases * 90);
+	}
+}
+
+static void three_windows_of_history_answer_unknown(void **state)
+{
+	struct planted p = usual();
+	struct recording r;
+	struct diagnosis d;
+
+	(void)state;
+	p.windows = 6;
+	p.from = 3;
+	p.to = 6;
+	p.resource = RESOURCE_CPU;
+	planted_make(&r, &p);
+	assert_int_equal(robust_rank(&d, &r, r.slo, r.truth->from_s, r.truth->to_s, NULL), 0);
+	assert_int_equal(d.verdict, VERDICT_UNKNOWN);
+	assert_non_null(strstr(d.why, "3 normal windows"));
+	diagnosis_clear(&d);
+	recording_clear(&r);
+}
+
+static void a_met_target_is_healthy(void **state)
+{
+	struct planted p = usual();
+	struct recording r;
+	struct diagnosis d;
+
+	(void)state;
+	planted_make(&r, &p);
+	assert_int_equal(robust_rank(&d, &r, r.slo, 1700000100, 1700000130, NULL), 0);
+	assert_int_equal(d.verdict, VERDICT_HEALTHY);
+	for (size_t i = 0; i < d.candidates; i++)
+		assert_false(d.candidate[i].culprit);
+	diagnosis_clear(&d);
+	recording_clear(&r);
+}
+
+static void memory_pressure_is_not_called_disk(void **state)
+{
+	static const enum resource memory = RESOURCE_MEMORY;
+	struct tally t = ask_all(usual(), &memory, 1);
+
+	(void)state;
+	assert_int_equal(t.resource, t.cases);
+}
+
+static void an_error_target_leads_to_the_failing_service(void **state)
+{
+	struct recording r;
+	struct diagnosis d;
+
+	(void)state;
+	recording_init(&r);
+	r.series.window_s = 5;
+	static const char *const path[] = {"user->a", "a", "a->b", "b", "b->c", "c"};
+
+	for (size_t w = 0; w < 30; w++) {
+		long row = series_row(&r.series, (double)w * 5);
+
+		for (size_t i = 0; i < 6; i++) {
+			uint32_t column = series_column(
+				&r.series, graph_entity(&r.graph, path[i]), "error_ratio");
+
+			series_set(&r.series, (size_t)row, column,
+				w >= 20 && w < 25 && i <= 3 ? 0.2f : 0.001f);
+		}
+	}
+	struct slo slo = {
+		.entity = graph_find(&r.graph, "user->a"), .metric = "error_ratio", .target = 0.01};
+
+	assert_int_equal(robust_rank(&d, &r, &slo, 100, 125, NULL), 0);
+	assert_int_equal(d.verdict, VERDICT_DIAGNOSED);
+	assert_string_equal(r.graph.entity[d.candidate[0].service].name, "b");
+	assert_int_equal(d.candidate[0].resource, RESOURCE_CODE);
+	diagnosis_clear(&d);
+	recording_clear(&r);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(planted_causes_are_found),
+		cmocka_unit_test(self_time_is_inferred_where_it_was_not_measured),
+		cmocka_unit_test(one_latency_per_service_is_enough_for_the_service),
+		cmocka_unit_test(latencies_alone_tell_the_service),
+		cmocka_unit_test(twenty_windows_of_any_length_are_enough),
+		cmocka_unit_test(three_windows_of_history_answer_unknown),
+		cmocka_unit_test(a_met_target_is_healthy),
+		cmocka_unit_test(memory_pressure_is_not_called_disk),
+		cmocka_unit_test(an_error_target_leads_to_the_failing_service),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
