@@ -33,13 +33,13 @@ struct net_tls {
 struct net_client;
 struct net_call;
 
-/* Told on every connect and disconnect. */
+/* Told on every connect and disconnect; may not close the client. */
 typedef void net_state_fn(void *arg, bool connected);
 
 /*
- * The end of what was started on a call: 0 with the answer (borrowed), or
- * -ETIMEDOUT, -ECANCELED, -EAGAIN (a pause is over), another -errno. The call is
- * free again and may be started from inside.
+ * The end of what was started on a call: 0 with the answer (borrowed), or -ENOTCONN (no
+ * connection for seconds), -ETIMEDOUT (no answer), -ECANCELED, -EAGAIN (a pause is over),
+ * another -errno. The call is free again and may be started from inside.
  */
 typedef void net_done_fn(void *arg, int error, const void *answer, size_t size);
 
@@ -60,7 +60,7 @@ void net_client_hang_up(struct net_client *c);
 #define NET_CALLS 4
 int net_call_open(struct net_call **out, struct net_client *c, net_done_fn *done, void *arg);
 
-/* Send a request, wait for its answer. Copies the message. One at a time per call. */
+/* Send a request, wait timeout_ms for its answer. Copies the message. One at a time per call. */
 int net_call_start(struct net_call *call, const void *message, size_t size, int timeout_ms);
 
 /* done(-EAGAIN) after a while. */

@@ -14,6 +14,7 @@
 #define RECONNECT_MAX_MS 5000
 #define RESEND_NEVER_MS INT_MAX /* nng still resends after a reconnect */
 #define ANSWER_BYTES (1U << 20)
+#define SEND_MS 5000 /* to find a connection and hand the request to it */
 #define TROUBLES 7
 
 enum call_state { CALL_FREE, CALL_SENDING, CALL_RECEIVING, CALL_PAUSED };
@@ -32,8 +33,8 @@ struct net_client {
 	nng_dialer dialer;
 	net_state_fn *state;
 	void *arg;
-	pthread_mutex_t lock; /* pipe */
-	nng_pipe pipe;
+	pthread_mutex_t lock; /* state, while it is called */
+	_Atomic uint32_t pipe;
 	uint64_t trouble[TROUBLES]; /* counts when last asked */
 	struct net_call call[NET_CALLS];
 	unsigned calls;
@@ -43,10 +44,11 @@ static void pipe_changed(nng_pipe pipe, nng_pipe_ev event, void *arg)
 {
 	struct net_client *c = arg;
 
+	c->pipe = (uint32_t)nng_pipe_id(pipe);
 	pthread_mutex_lock(&c->lock);
-	c->pipe = pipe;
+	if (c->state)
+		c->state(c->arg, event == NNG_PIPE_EV_ADD_POST);
 	pthread_mutex_unlock(&c->lock);
-	c->state(c->arg, event == NNG_PIPE_EV_ADD_POST);
 }
 
 static int set_dialer(struct net_client *c, const char *url, const struct net_tls *tls, char *why)
@@ -115,10 +117,12 @@ void net_client_close(struct net_client *c)
 {
 	if (!c)
 		return;
-	nng_pipe_notify(c->socket, NNG_PIPE_EV_ADD_POST, NULL, NULL);
-	nng_pipe_notify(c->socket, NNG_PIPE_EV_REM_POST, NULL, NULL);
+	pthread_mutex_lock(&c->lock);
+	c->state = NULL;
+	pthread_mutex_unlock(&c->lock);
 	for (unsigned i = 0; i < c->calls; i++)
 		nng_aio_stop(c->call[i].aio);
+	nng_dialer_close(c->dialer);
 }
 
 /* Counters nng keeps per dialer, worst news first, and what they mean here. */
@@ -134,6 +138,21 @@ static const struct {
 	{"other", "cannot connect: check the address"},
 };
 
+/* By hand: nng_stat_find_dialer() of 1.5.2 finds the first dialer, whichever is asked for. */
+static nng_stat *find_dialer(nng_stat *all, nng_dialer dialer)
+{
+	nng_stat *stat = nng_stat_child(all);
+
+	for (; stat; stat = nng_stat_next(stat)) {
+		nng_stat *id = nng_stat_find(stat, "id");
+
+		if (!strcmp(nng_stat_name(stat), "dialer") && id &&
+			nng_stat_value(id) == (uint64_t)nng_dialer_id(dialer))
+			return stat;
+	}
+	return NULL;
+}
+
 const char *net_client_trouble(struct net_client *c)
 {
 	const char *meaning = NULL;
@@ -141,7 +160,7 @@ const char *net_client_trouble(struct net_client *c)
 
 	if (nng_stats_get(&all))
 		return "connection lost";
-	dialer = nng_stat_find_dialer(all, c->dialer);
+	dialer = find_dialer(all, c->dialer);
 	for (size_t i = 0; dialer && i < TROUBLES; i++) {
 		nng_stat *stat = nng_stat_find(dialer, troubles[i].stat);
 		uint64_t count = stat ? nng_stat_value(stat) : 0;
@@ -156,12 +175,7 @@ const char *net_client_trouble(struct net_client *c)
 
 void net_client_hang_up(struct net_client *c)
 {
-	nng_pipe pipe;
-
-	pthread_mutex_lock(&c->lock);
-	pipe = c->pipe;
-	pthread_mutex_unlock(&c->lock);
-	nng_pipe_close(pipe);
+	nng_pipe_close((nng_pipe){.id = c->pipe});
 }
 
 static void finish_call(struct net_call *call, int error, const void *answer, size_t size)
@@ -186,7 +200,7 @@ static void call_event(void *arg)
 		}
 		nng_msg_free(message); /* a failed send leaves it ours */
 		nng_aio_set_msg(call->aio, NULL);
-		finish_call(call, net_errno(status), NULL, 0);
+		finish_call(call, status == NNG_ETIMEDOUT ? -ENOTCONN : net_errno(status), NULL, 0);
 		return;
 	case CALL_RECEIVING:
 		if (status) {
@@ -237,7 +251,7 @@ int net_call_start(struct net_call *call, const void *data, size_t size, int tim
 	call->state = CALL_SENDING;
 	call->timeout_ms = timeout_ms;
 	nng_aio_set_msg(call->aio, message);
-	nng_aio_set_timeout(call->aio, timeout_ms);
+	nng_aio_set_timeout(call->aio, SEND_MS);
 	nng_ctx_send(call->context, call->aio);
 	return 0;
 }
