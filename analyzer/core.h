@@ -83,6 +83,8 @@ struct core {
 	struct core_incident incident[CORE_INCIDENTS]; /* [incidents] oldest first */
 	size_t incidents;
 	struct core_model model;
+	struct slo_text wanted_slo[CORE_WANTED]; /* [wanted_slos] set by hand, not yet taken */
+	size_t wanted_slos;
 	int64_t merged;     /* last batch summed up */
 	uint64_t act_seen;  /* revision persisted */
 	uint64_t malformed; /* stored batches that could not be read back */

@@ -222,7 +222,7 @@ static json_t *column_json(sqlite3_stmt *st, int column)
 {
 	const char *body = (const char *)sqlite3_column_text(st, column);
 
-	return body ? json_loads(body, 0, NULL) : NULL;
+	return body ? json_loads(body, JSON_DECODE_ANY, NULL) : NULL;
 }
 
 json_t *store_get_locked(struct store *s, const char *kind, int64_t id)

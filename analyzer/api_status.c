@@ -1,0 +1,124 @@
+/* Is it up, is it well, what does it know. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "analyzer/api.h"
+#include "common/clock.h"
+
+#define STUCK_S 60 /* a loop that did not come round for so long */
+
+static double monotonic_s(void)
+{
+	return (double)clock_monotonic_ns() / 1e9;
+}
+
+static void ok(struct http_reply *r)
+{
+	static const char text[] = "ok\n";
+
+	r->data = text;
+	r->size = sizeof(text) - 1;
+	r->type = "text/plain";
+}
+
+void api_health(
+	struct core *c, const struct http_request *q, const char *rest, struct http_reply *r)
+{
+	double since_s = monotonic_s() - c->stepped_s;
+
+	(void)q;
+	(void)rest;
+	if (since_s > STUCK_S)
+		http_fail(r, 503, "the analyzer's loop has not come round for %.0f s; see its log",
+			since_s);
+	else
+		ok(r);
+}
+
+void api_ready(struct core *c, const struct http_request *q, const char *rest, struct http_reply *r)
+{
+	api_health(c, q, rest, r);
+}
+
+static json_t *losses_json(const uint64_t loss[WIRE_LOSSES])
+{
+	json_t *all = json_object();
+
+	for (unsigned i = 0; i < WIRE_LOSSES; i++)
+		json_object_set_new(all, wire_loss_name(i), json_integer((json_int_t)loss[i]));
+	return all;
+}
+
+static json_t *agents_json(const struct core *c)
+{
+	const struct fleet *f = &c->live.fleet;
+	json_t *all = json_array();
+
+	for (uint32_t i = 0; i < f->agents; i++)
+		json_array_append_new(all, json_pack("{ss so sI sI so}", "name", f->agent[i].name,
+						   "last_seen", api_number(f->agent[i].last_seen_s),
+						   "windows", (json_int_t)f->agent[i].windows,
+						   "late", (json_int_t)f->agent[i].late, "losses",
+						   losses_json(f->agent[i].loss)));
+	return all;
+}
+
+/* What agents lost, and what was lost here. */
+static json_t *total_losses(const struct core *c)
+{
+	uint64_t sum[WIRE_LOSSES] = {0};
+	json_t *all;
+
+	for (uint32_t i = 0; i < c->live.fleet.agents; i++)
+		for (unsigned l = 0; l < WIRE_LOSSES; l++)
+			sum[l] += c->live.fleet.agent[i].loss[l];
+	all = losses_json(sum);
+	json_object_set_new(all, "window_after_close", json_integer((json_int_t)c->live.late));
+	json_object_set_new(all, "window_from_future", json_integer((json_int_t)c->live.future));
+	json_object_set_new(all, "batch_malformed", json_integer((json_int_t)c->malformed));
+	json_object_set_new(all, "past_bounds",
+		json_integer((json_int_t)(c->live.refused + c->live.fleet.refused +
+					  c->live.resolve.refused)));
+	return all;
+}
+
+static json_t *model_json(struct core *c)
+{
+	const struct core_model *m = &c->model;
+	const char *state = trainer_busy(c->trainer) ? "training" : m->model ? "ready" : "cold";
+
+	if (!m->model)
+		return json_pack("{ss sn sn si sn sn sn}", "state", state, "version", "trained_at",
+			"windows", 0, "parameters", "error", "training_s");
+	/* A model that is being replaced still answers. */
+	return json_pack("{ss sI so sI sI so so sb}", "state", "ready", "version",
+		(json_int_t)m->version, "trained_at", api_number(m->trained_at), "windows",
+		(json_int_t)m->windows, "parameters", (json_int_t)model_parameters(m->model),
+		"error", api_number(m->error), "training_s", api_number(m->training_s),
+		"retraining", trainer_busy(c->trainer));
+}
+
+static size_t count(const struct graph *g, enum entity_kind kind)
+{
+	size_t n = 0;
+
+	for (uint32_t i = 0; i < g->entities; i++)
+		n += g->entity[i].kind == kind;
+	return n;
+}
+
+void api_status(
+	struct core *c, const struct http_request *q, const char *rest, struct http_reply *r)
+{
+	const struct recording *rec = &c->live.recording;
+
+	(void)q;
+	(void)rest;
+	r->json = json_pack("{ss sf ss sf sI sI sI so so so}", "version", SAGE_VERSION, "uptime_s",
+		monotonic_s() - c->started_s, "mode", act_mode_name(act_mode(c->act)), "window_s",
+		c->options.window_s, "windows", (json_int_t)rec->series.windows, "services",
+		(json_int_t)count(&rec->graph, ENTITY_SERVICE), "edges",
+		(json_int_t)count(&rec->graph, ENTITY_EDGE), "agents", agents_json(c), "losses",
+		total_losses(c), "model", model_json(c));
+}
