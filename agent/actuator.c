@@ -8,55 +8,9 @@
 #include <unistd.h>
 
 #include "agent/action_log.h"
-#include "agent/held.h"
+#include "agent/actuator_state.h"
 #include "common/clock.h"
 #include "common/log.h"
-
-#define SECOND_NS 1000000000ULL
-#define REPORTS (2 * WIRE_MAX_LEASES)
-#define FINISHED (2 * WIRE_MAX_LEASES)
-#define MIN_TTL_MS 1000
-
-enum fate { READY, DEFERRED, REFUSED };
-
-/* A new lease on its way: the members of a chain share one fate. */
-struct candidate {
-	struct held held;
-	size_t chain; /* candidate that stands highest above it, itself if none */
-	enum fate fate;
-	bool applied;
-	char why[GUARD_WHY];
-};
-
-/* A lease that ended or was refused is not taken up again while it is still sent. */
-struct finished {
-	uint64_t id;
-	uint64_t inode; /* its cgroup: ids start anew when an analyzer loses its data */
-};
-
-struct touched {
-	uint64_t inode, at_ns;
-	enum wire_knob kind;
-};
-
-struct actuator {
-	enum actuator_mode mode;
-	struct guard guard;
-	struct knob_layout layout;
-	struct journal journal;
-	struct actuator_stats stats;
-	struct held held[WIRE_MAX_LEASES]; /* [helds] */
-	size_t helds;
-	struct candidate candidate[WIRE_MAX_LEASES]; /* of one actuator_set() */
-	struct finished finished[FINISHED];          /* ring */
-	size_t finishes;
-	struct touched touched[WIRE_MAX_LEASES]; /* ring: when a knob was last changed */
-	size_t touches;
-	uint64_t minute_ns; /* start of the minute the changes are counted in */
-	size_t changes;
-	struct wire_lease_report report[REPORTS]; /* ring */
-	size_t report_first, reports;
-};
 
 static const char *const mode_name[] = {"observe", "recommend", "enforce"};
 
@@ -85,8 +39,7 @@ static void count(struct actuator *a, enum wire_lease_state state)
 	a->stats.yielded += state == LEASE_YIELDED;
 }
 
-/* Tell the analyzer, the action log and the log. */
-static void report(
+void actuator_report(
 	struct actuator *a, const struct held *h, enum wire_lease_state state, const char *detail)
 {
 	struct wire_lease_report *r;
@@ -126,63 +79,21 @@ size_t actuator_reports(struct actuator *a, struct wire_lease_report *out, size_
 
 /* ---- memory of leases and knobs ---- */
 
-static void finish(struct actuator *a, const struct wire_lease *l)
+void actuator_finish(struct actuator *a, const struct wire_lease *l)
 {
 	a->finished[a->finishes++ % FINISHED] =
 		(struct finished){.id = l->id, .inode = l->cgroup_id};
 }
 
-static bool is_finished(const struct actuator *a, const struct wire_lease *l)
-{
-	for (size_t i = 0; i < FINISHED && i < a->finishes; i++)
-		if (a->finished[i].id == l->id && a->finished[i].inode == l->cgroup_id)
-			return true;
-	return false;
-}
-
-static void touch(struct actuator *a, const struct held *h, uint64_t now_ns)
+void actuator_touch(struct actuator *a, const struct held *h, uint64_t now_ns)
 {
 	a->touched[a->touches++ % WIRE_MAX_LEASES] =
 		(struct touched){.inode = h->knob.inode, .kind = h->knob.kind, .at_ns = now_ns};
 }
 
-static bool is_cooling(const struct actuator *a, const struct held *h, uint64_t now_ns)
-{
-	uint64_t cooldown_ns = a->guard.limits.cooldown_ms * 1000000ULL;
-
-	for (size_t i = 0; i < WIRE_MAX_LEASES && i < a->touches; i++)
-		if (a->touched[i].inode == h->knob.inode && a->touched[i].kind == h->knob.kind &&
-			now_ns - a->touched[i].at_ns < cooldown_ns)
-			return true;
-	return false;
-}
-
-/* Changes of this node left in the current minute. */
-static size_t budget(struct actuator *a, uint64_t now_ns)
-{
-	size_t max = a->guard.limits.max_changes_per_min;
-
-	if (now_ns - a->minute_ns >= 60 * SECOND_NS) {
-		a->minute_ns = now_ns;
-		a->changes = 0;
-	}
-	return a->changes < max ? max - a->changes : 0;
-}
-
-static uint64_t expiry(const struct actuator *a, const struct wire_lease *l, uint64_t now_ns)
-{
-	uint32_t ttl_ms = l->ttl_ms;
-
-	if (ttl_ms > a->guard.limits.max_ttl_ms)
-		ttl_ms = a->guard.limits.max_ttl_ms;
-	if (ttl_ms < MIN_TTL_MS)
-		ttl_ms = MIN_TTL_MS;
-	return now_ns + ttl_ms * 1000000ULL;
-}
-
 /* ---- undoing ---- */
 
-static unsigned depth(const char *path)
+unsigned actuator_depth(const char *path)
 {
 	unsigned n = 0;
 
@@ -194,12 +105,12 @@ static unsigned depth(const char *path)
 /* Children before parents when limits go down, parents first when they go up. */
 static long undo_order(const struct held *h)
 {
-	long d = depth(h->lease.path);
+	long d = actuator_depth(h->lease.path);
 
 	return held_reverts_down(h) ? -d : d;
 }
 
-static void mark(struct held *h, const char *why)
+void actuator_mark(struct held *h, const char *why)
 {
 	if (h->reverting)
 		return;
@@ -210,8 +121,8 @@ static void mark(struct held *h, const char *why)
 
 static void drop(struct actuator *a, struct held *h, enum wire_lease_state state, const char *why)
 {
-	report(a, h, state, why);
-	finish(a, &h->lease);
+	actuator_report(a, h, state, why);
+	actuator_finish(a, &h->lease);
 	held_close(h);
 	*h = a->held[--a->helds];
 }
@@ -232,7 +143,7 @@ static struct held *next_to_undo(struct actuator *a, uint64_t now_ns)
 }
 
 /* Undo all that is marked; what fails is tried again a second later. */
-static void undo_marked(struct actuator *a, uint64_t now_ns)
+void actuator_undo_marked(struct actuator *a, uint64_t now_ns)
 {
 	struct held *h;
 
@@ -240,7 +151,7 @@ static void undo_marked(struct actuator *a, uint64_t now_ns)
 		int error = held_revert(h, &a->journal);
 
 		if (!error && !h->inert)
-			touch(a, h, now_ns);
+			actuator_touch(a, h, now_ns);
 		if (!error)
 			drop(a, h, LEASE_REVERTED, h->why);
 		else if (error == -ECANCELED)
@@ -259,250 +170,15 @@ static void undo_marked(struct actuator *a, uint64_t now_ns)
 static void undo_all(struct actuator *a, const char *why, uint64_t now_ns)
 {
 	for (size_t i = 0; i < a->helds; i++)
-		mark(&a->held[i], why);
-	undo_marked(a, now_ns);
+		actuator_mark(&a->held[i], why);
+	actuator_undo_marked(a, now_ns);
 }
 
-/* ---- taking a set ---- */
-
-static const struct wire_lease *find_lease(const struct wire_leases *l, uint64_t id)
-{
-	for (uint32_t i = 0; i < l->leases; i++)
-		if (l->lease[i].id == id)
-			return &l->lease[i];
-	return NULL;
-}
-
-static bool same_content(const struct wire_lease *a, const struct wire_lease *b)
-{
-	return a->cgroup_id == b->cgroup_id && a->knob == b->knob && a->value == b->value &&
-	       !strcmp(a->path, b->path);
-}
-
-static void renew_or_undo(struct actuator *a, const struct wire_leases *l, uint64_t now_ns)
-{
-	for (size_t i = 0; i < a->helds; i++) {
-		struct held *h = &a->held[i];
-		const struct wire_lease *again = find_lease(l, h->lease.id);
-
-		if (again && same_content(again, &h->lease))
-			h->expires_ns = expiry(a, again, now_ns);
-		else
-			mark(h, "taken back by the analyzer");
-	}
-	undo_marked(a, now_ns);
-}
-
-static bool is_known(const struct actuator *a, const struct wire_lease *l, size_t candidates)
-{
-	for (size_t i = 0; i < a->helds; i++)
-		if (a->held[i].lease.id == l->id)
-			return true;
-	for (size_t i = 0; i < candidates; i++)
-		if (a->candidate[i].held.lease.id == l->id)
-			return true;
-	return is_finished(a, l);
-}
-
-static bool is_taken(const struct actuator *a, const struct held *h, size_t candidates)
-{
-	for (size_t i = 0; i < a->helds; i++)
-		if (held_same_knob(&a->held[i], h))
-			return true;
-	for (size_t i = 0; i < candidates; i++)
-		if (a->candidate[i].fate == READY && held_same_knob(&a->candidate[i].held, h))
-			return true;
-	return false;
-}
-
-static void refuse(struct candidate *c, const char *why)
-{
-	c->fate = REFUSED;
-	snprintf(c->why, sizeof(c->why), "%s", why);
-}
-
-static void judge(struct actuator *a, struct candidate *c, const struct wire_lease *l,
-	size_t before, uint64_t now_ns)
-{
-	*c = (struct candidate){.fate = READY, .chain = before};
-	c->held.lease = *l;
-	c->held.knob = (struct knob){.identity = -1, .dir = -1, .netlink = -1};
-	c->held.old.value = c->held.now = WIRE_ANY_VALUE;
-	if (a->stats.held)
-		refuse(c, "the kill switch is on: remove the file `hold` in the state directory");
-	else if (a->mode != ACTUATOR_ENFORCE)
-		refuse(c, a->mode == ACTUATOR_OBSERVE ? "this agent only observes"
-						      : "this agent only recommends");
-	else if (l->epoch < a->journal.epoch)
-		refuse(c, "from an older term of the analyzer");
-	else if (held_prepare(&c->held, l, &a->layout, &a->guard, c->why))
-		c->fate = REFUSED;
-	else if (is_taken(a, &c->held, before))
-		refuse(c, "another lease holds this knob");
-	else if (a->helds + before >= a->guard.limits.max_active)
-		refuse(c, "this node holds as many leases as it may");
-	else if (!c->held.inert && (is_cooling(a, &c->held, now_ns) || budget(a, now_ns) <= before))
-		c->fate = DEFERRED;
-}
-
-static size_t gather(struct actuator *a, const struct wire_leases *l, uint64_t now_ns)
-{
-	size_t n = 0;
-
-	for (uint32_t i = 0; i < l->leases; i++)
-		if (!is_known(a, &l->lease[i], n)) {
-			judge(a, &a->candidate[n], &l->lease[i], n, now_ns);
-			n++;
-		}
-	return n;
-}
-
-static bool is_above(const struct wire_lease *parent, const struct wire_lease *child)
-{
-	size_t n = strlen(parent->path);
-
-	return parent->knob == child->knob && !strncmp(parent->path, child->path, n) &&
-	       child->path[n] == '/';
-}
-
-static void link_chains(struct actuator *a, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		for (size_t j = 0; j < n; j++) {
-			struct candidate *c = &a->candidate[i];
-
-			if (is_above(&a->candidate[j].held.lease,
-				    &a->candidate[c->chain].held.lease))
-				c->chain = j;
-		}
-}
-
-/* All or nothing: the worst fate in a chain is everybody's. */
-static void share_fate(struct actuator *a, size_t n)
-{
-	char why[GUARD_WHY];
-
-	for (size_t i = 0; i < n; i++) {
-		const struct candidate *bad = &a->candidate[i];
-
-		snprintf(why, sizeof(why), "together with %.100s: %.100s", bad->held.lease.path,
-			bad->why);
-		for (size_t j = 0; j < n; j++) {
-			struct candidate *c = &a->candidate[j];
-
-			if (c->chain != bad->chain || c->fate >= bad->fate)
-				continue;
-			c->fate = bad->fate;
-			memcpy(c->why, why, sizeof(c->why));
-		}
-	}
-}
-
-/* Parents before children on raise, children before parents on lower. */
-static long apply_order(const struct candidate *c)
-{
-	long d = depth(c->held.lease.path);
-
-	return knob_compare(c->held.knob.kind, c->held.lease.value, c->held.old.value) > 0 ? d : -d;
-}
-
-static struct candidate *next_to_apply(struct actuator *a, size_t n)
-{
-	struct candidate *best = NULL;
-
-	for (size_t i = 0; i < n; i++) {
-		struct candidate *c = &a->candidate[i];
-
-		if (c->fate != READY || c->applied)
-			continue;
-		if (!best || apply_order(c) < apply_order(best))
-			best = c;
-	}
-	return best;
-}
-
-/* One failed: take back what its chain has done so far. Held as reverting if that fails. */
-static void back_out(struct actuator *a, size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		struct candidate *c = &a->candidate[i];
-
-		if (c->fate != REFUSED || !c->applied)
-			continue;
-		c->applied = false;
-		mark(&c->held, c->why);
-		a->held[a->helds++] = c->held;
-		c->held.knob = (struct knob){.identity = -1, .dir = -1, .netlink = -1};
-	}
-}
-
-static void settle(struct actuator *a, struct candidate *c, uint64_t now_ns)
-{
-	if (c->applied) {
-		c->held.expires_ns = expiry(a, &c->held.lease, now_ns);
-		a->held[a->helds++] = c->held;
-		report(a, &c->held, LEASE_APPLIED,
-			c->held.inert ? "the target grants this already: nothing was written" : "");
-		return;
-	}
-	/* Backed out ones are reported, as reverted, by undo_marked(). */
-	if (c->fate == REFUSED && !c->held.reverting) {
-		report(a, &c->held, LEASE_REFUSED, c->why);
-		finish(a, &c->held.lease);
-	}
-	held_close(&c->held);
-}
-
-static void apply(struct actuator *a, size_t n, uint64_t now_ns)
-{
-	struct candidate *c;
-
-	while ((c = next_to_apply(a, n))) {
-		if (held_apply(&c->held, &a->journal, c->why)) {
-			c->fate = REFUSED;
-			share_fate(a, n);
-			back_out(a, n);
-			continue;
-		}
-		c->applied = true;
-		if (c->held.inert)
-			continue;
-		a->changes++;
-		touch(a, &c->held, now_ns);
-	}
-	for (size_t i = 0; i < n; i++)
-		settle(a, &a->candidate[i], now_ns);
-	undo_marked(a, now_ns);
-}
-
-static void obey_kill_switch(struct actuator *a, uint64_t now_ns)
+void actuator_obey_kill_switch(struct actuator *a, uint64_t now_ns)
 {
 	a->stats.held = !faccessat(a->journal.dir, "hold", F_OK, 0);
 	if (a->stats.held && a->helds)
 		undo_all(a, "the kill switch is on", now_ns);
-}
-
-int actuator_set(struct actuator *a, const struct wire_leases *l, uint64_t now_ns)
-{
-	size_t n;
-
-	if (l->leases > WIRE_MAX_LEASES)
-		return -EINVAL;
-	if (l->epoch < a->journal.epoch)
-		return -ESTALE;
-	if (l->epoch > a->journal.epoch) {
-		int error = journal_epoch(&a->journal, l->epoch);
-
-		if (error)
-			return error;
-	}
-	obey_kill_switch(a, now_ns);
-	renew_or_undo(a, l, now_ns);
-	n = gather(a, l, now_ns);
-	link_chains(a, n);
-	share_fate(a, n);
-	apply(a, n, now_ns);
-	return 0;
 }
 
 /* ---- time ---- */
@@ -525,12 +201,12 @@ static void yield_foreign(struct actuator *a)
 
 uint64_t actuator_tick(struct actuator *a, uint64_t now_ns)
 {
-	obey_kill_switch(a, now_ns);
+	actuator_obey_kill_switch(a, now_ns);
 	yield_foreign(a);
 	for (size_t i = 0; i < a->helds; i++)
 		if (a->held[i].expires_ns <= now_ns)
-			mark(&a->held[i], "not renewed in time");
-	undo_marked(a, now_ns);
+			actuator_mark(&a->held[i], "not renewed in time");
+	actuator_undo_marked(a, now_ns);
 	return a->helds ? now_ns + SECOND_NS : UINT64_MAX;
 }
 
@@ -555,10 +231,11 @@ static void replay(struct actuator *a)
 			a->helds++;
 			continue;
 		}
-		report(a, h, LEASE_YIELDED, "left by an agent that died; the cgroup is gone");
+		actuator_report(
+			a, h, LEASE_YIELDED, "left by an agent that died; the cgroup is gone");
 		journal_end(&a->journal, h->lease.id);
 	}
-	undo_marked(a, clock_monotonic_ns());
+	actuator_undo_marked(a, clock_monotonic_ns());
 	a->stats.replayed = a->stats.reverted;
 	a->stats.replay_foreign = a->stats.yielded;
 }

@@ -99,6 +99,12 @@ static int open_identity(struct knob *k, const char *mount, const char *path, ui
 	return 0;
 }
 
+/* A file that is missing below an open directory: the cgroup was removed. */
+static int explain(int error)
+{
+	return error == ENOENT ? -ENODEV : -error;
+}
+
 /* Read a small file of the knob's directory whole. */
 static int read_file(int dir, const char *file, char *out, size_t size)
 {
@@ -107,7 +113,7 @@ static int read_file(int dir, const char *file, char *out, size_t size)
 	ssize_t n;
 
 	if (fd < 0)
-		return -errno;
+		return explain(errno);
 	while (have < size - 1 && (n = read(fd, out + have, size - 1 - have)) != 0) {
 		if (n < 0) {
 			int error = -errno;
@@ -130,7 +136,7 @@ static int write_file(int dir, const char *file, const char *text)
 	int error = 0;
 
 	if (fd < 0)
-		return -errno;
+		return explain(errno);
 	n = write(fd, text, size);
 	if (n < 0)
 		error = -errno;
