@@ -110,7 +110,7 @@ json_t *cli_ask(const struct cli_options *o, const char *command)
 
 int cli_print_json(json_t *j)
 {
-	json_dumpf(j, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
+	json_dumpf(j, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
 	putchar('\n');
 	json_decref(j);
 	return 0;

@@ -114,6 +114,18 @@ static void add_edge(void *ctx, const struct capture_edge *e)
 	window_add_edge(&c->window, c->containers, e);
 }
 
+static void read_calls(struct collector *c)
+{
+	int err = capture_read(c->capture, add_edge, c);
+
+	if (err && err != c->capture_error)
+		log_warning("capture: reading the kernel's tables: %s; calls of this window are "
+			    "missing",
+			strerror(-err));
+	c->capture_error = err;
+	window_finish(&c->window);
+}
+
 static void fill_losses(struct collector *c, uint64_t loss[WIRE_LOSSES])
 {
 	if (c->capture)
@@ -146,10 +158,8 @@ struct wire_window *collect_window(struct collector *c, uint64_t start_ns, uint6
 			fill_sched(c, slot, elapsed_ns, metric);
 	}
 	host_read(&c->host, now_ns, c->window.wire.host);
-	if (c->capture) {
-		capture_read(c->capture, add_edge, c);
-		window_finish(&c->window);
-	}
+	if (c->capture)
+		read_calls(c);
 	fill_losses(c, c->window.wire.loss);
 	return &c->window.wire;
 }

@@ -1,6 +1,7 @@
 #include "agent/run.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <signal.h>
@@ -27,7 +28,7 @@ static void print_window(const struct wire_window *w)
 {
 	json_t *window = report_window(w);
 
-	json_dumpf(window, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
+	json_dumpf(window, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
 	putchar('\n');
 	json_decref(window);
 }
@@ -246,6 +247,7 @@ static int open_parts(struct agent *a)
 	if (err)
 		return err;
 	open_actuator(a);
+	malloc_trim(0); /* loading the probes took the kernel's BTF, some MB, for a moment */
 	privilege_drop(a->o->mode == ACTUATOR_ENFORCE);
 	err = open_uplink(a);
 	if (err)
