@@ -1,0 +1,265 @@
+/* The loop and its store: exactly once, across a kill; incidents from end to end. */
+#include <math.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "analyzer/core.h"
+#include "common/clock.h"
+#include "made_window.h"
+
+static char dir[64];
+
+static int make_dir(void **state)
+{
+	(void)state;
+	snprintf(dir, sizeof(dir), "/tmp/sage-core-XXXXXX");
+	return mkdtemp(dir) ? 0 : -1;
+}
+
+static int remove_dir(void **state)
+{
+	static const char *const name[] = {"sage.db", "sage.db-wal", "sage.db-shm"};
+	char path[128];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(name) / sizeof(*name); i++) {
+		snprintf(path, sizeof(path), "%s/%s", dir, name[i]);
+		unlink(path);
+	}
+	return rmdir(dir);
+}
+
+static struct core *open_core(void)
+{
+	struct core_options o = {.data = dir,
+		.window_s = 2,
+		.keep_s = 7200,
+		.retain_s = 7200,
+		.retain_bytes = 1 << 30,
+		.train_after = 1000000,
+		.retrain_s = 1e6,
+		.method = METHOD_ROBUST,
+		.mode = ACT_RECOMMEND};
+	struct core *c = NULL;
+	char why[512] = "";
+
+	if (core_open(&c, &o, why, sizeof(why)))
+		fail_msg("%s", why);
+	return c;
+}
+
+static int ship(
+	struct core *c, uint64_t sequence, uint64_t start_s, unsigned calls, unsigned latency_us)
+{
+	struct wire_window w;
+	struct wire_batch b;
+	int err;
+
+	made_front_window(&w, start_s, calls, latency_us);
+	b = made_batch("a", sequence, &w);
+	err = core_batch(c, &b);
+	wire_window_close(&w);
+	return err;
+}
+
+static double total_calls(const struct core *c)
+{
+	const struct recording *r = &c->live.recording;
+	uint32_t edge = graph_find(&r->graph, "user->front");
+	const float *rate =
+		edge == GRAPH_NONE ? NULL : series_values(&r->series, edge, "requests_per_s");
+	double sum = 0;
+
+	for (size_t i = 0; rate && i < r->series.windows; i++)
+		sum += isfinite(rate[i]) ? (double)rate[i] * c->options.window_s : 0;
+	return sum;
+}
+
+static uint64_t even_second(void)
+{
+	return (uint64_t)(clock_wall_ns() / 1000000000ULL) / 2 * 2 - 600;
+}
+
+static void a_batch_sent_twice_counts_once(void **state)
+{
+	struct core *c = open_core();
+	uint64_t t = even_second();
+
+	(void)state;
+	for (uint64_t i = 0; i < 4; i++) {
+		assert_int_equal(ship(c, i + 1, t + i, 10, 1000), 0);
+		assert_int_equal(ship(c, i + 1, t + i, 10, 1000), 0);
+	}
+	core_step(c, 0);
+	assert_int_equal(c->live.recording.series.windows, 2);
+	assert_true(fabs(total_calls(c) - 40) < 0.01);
+	core_close(c);
+}
+
+/* In a child: acknowledge `batches`, the last ones not yet summed up, then wait to be killed. */
+static void serve_until_killed(int ready, uint64_t t, uint64_t batches)
+{
+	struct core *c = open_core();
+
+	for (uint64_t i = 0; i < batches; i++) {
+		if (ship(c, i + 1, t + i, 10, 1000))
+			_exit(1);
+		if (i == batches / 2)
+			core_step(c, 0);
+	}
+	if (write(ready, "r", 1) != 1)
+		_exit(1);
+	for (;;)
+		pause();
+}
+
+static void what_was_acknowledged_survives_a_kill_once(void **state)
+{
+	uint64_t t = even_second();
+	struct wire_agent agent = {.name = "a", .boot_id = {7}};
+	struct core *c;
+	char byte;
+	int fd[2];
+	pid_t child;
+
+	(void)state;
+	assert_int_equal(pipe(fd), 0);
+	child = fork();
+	assert_true(child >= 0);
+	if (child == 0)
+		serve_until_killed(fd[1], t, 20);
+	close(fd[1]);
+	assert_int_equal(read(fd[0], &byte, 1), 1);
+	kill(child, SIGKILL);
+	assert_int_equal(waitpid(child, NULL, 0), child);
+	close(fd[0]);
+
+	c = open_core();
+	assert_int_equal(core_last_sequence(c, &agent), 20);
+	assert_int_equal(ship(c, 20, t + 19, 10, 1000), 0);
+	core_step(c, 0);
+	assert_int_equal(c->live.recording.series.windows, 10);
+	assert_true(fabs(total_calls(c) - 200) < 0.01);
+	core_close(c);
+	c = open_core();
+	assert_int_equal(c->live.recording.series.windows, 10);
+	assert_true(fabs(total_calls(c) - 200) < 0.01);
+	core_close(c);
+}
+
+static json_t *newest_incident(struct core *c)
+{
+	json_t *all = store_newest(c->store, "incident", 1), *one = NULL;
+
+	if (json_array_size(all) == 1) {
+		core_lock(c);
+		one = core_incident_json(c, json_array_get(all, 0));
+		core_unlock(c);
+	}
+	json_decref(all);
+	return one;
+}
+
+static void a_missed_target_is_diagnosed_and_recovers(void **state)
+{
+	struct slo_text slo = {.entity = "user->front", .metric = "server_p99_us", .target = 5000};
+	struct core *c = open_core();
+	uint64_t t = even_second();
+	json_t *one;
+
+	(void)state;
+	core_lock(c);
+	assert_int_equal(core_set_slo(c, &slo), 0);
+	core_unlock(c);
+	for (uint64_t i = 0; i < 100; i++) {
+		assert_int_equal(ship(c, i + 1, t + i, 10, i >= 60 && i < 80 ? 50000 : 1000), 0);
+		core_step(c, 0);
+		if (i != 79)
+			continue;
+		one = newest_incident(c);
+		assert_string_equal(json_string_value(json_object_get(one, "state")), "open");
+		assert_true(json_is_object(json_object_get(one, "diagnosis")));
+		json_decref(one);
+	}
+	one = newest_incident(c);
+	assert_string_equal(json_string_value(json_object_get(one, "state")), "recovered");
+	assert_true(json_number_value(json_object_get(one, "started")) == (double)(t + 60));
+	assert_true(json_number_value(json_object_get(one, "ended")) == (double)(t + 80));
+	assert_true(json_is_array(json_object_get(one, "actions")));
+	json_decref(one);
+	core_close(c);
+}
+
+static void an_open_incident_is_taken_up_after_a_restart(void **state)
+{
+	struct slo_text slo = {.entity = "user->front", .metric = "server_p99_us", .target = 5000};
+	struct core *c = open_core();
+	uint64_t t = even_second();
+	json_t *one;
+
+	(void)state;
+	core_lock(c);
+	assert_int_equal(core_set_slo(c, &slo), 0);
+	core_unlock(c);
+	for (uint64_t i = 0; i < 30; i++)
+		assert_int_equal(ship(c, i + 1, t + i, 10, i >= 20 ? 50000 : 1000), 0);
+	core_step(c, 0);
+	assert_true(core_any_open(c));
+	core_close(c);
+	c = open_core();
+	assert_true(core_any_open(c));
+	assert_int_equal(c->live.recording.slos, 1);
+	for (uint64_t i = 30; i < 38; i++)
+		assert_int_equal(ship(c, i + 1, t + i, 10, 1000), 0);
+	core_step(c, 0);
+	one = newest_incident(c);
+	assert_string_equal(json_string_value(json_object_get(one, "state")), "recovered");
+	assert_int_equal(json_integer_value(json_object_get(one, "id")), 1);
+	json_decref(one);
+	core_close(c);
+}
+
+static void another_window_length_is_refused(void **state)
+{
+	struct core_options o = {.data = dir,
+		.window_s = 3,
+		.keep_s = 60,
+		.retain_s = 60,
+		.retain_bytes = 1 << 30,
+		.train_after = 1000,
+		.retrain_s = 60};
+	struct core *c = open_core();
+	char why[512] = "";
+
+	(void)state;
+	core_close(c);
+	assert_true(core_open(&c, &o, why, sizeof(why)) < 0);
+	assert_non_null(strstr(why, "--window 2"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(
+			a_batch_sent_twice_counts_once, make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(
+			what_was_acknowledged_survives_a_kill_once, make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(
+			a_missed_target_is_diagnosed_and_recovers, make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(
+			an_open_incident_is_taken_up_after_a_restart, make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(
+			another_window_length_is_refused, make_dir, remove_dir),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
