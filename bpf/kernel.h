@@ -120,6 +120,7 @@ struct tcp_sock {
 
 struct sk_buff {
 	struct sock *sk;
+	unsigned int len;
 	char cb[48]; /* while in a TCP queue it starts with the segment's sequence number */
 };
 

@@ -102,19 +102,18 @@ static __always_inline void glance_message(struct rpc_glance *g, const struct ms
 static __noinline void glance_segment(
 	struct rpc_glance *g, const struct sk_buff *skb, struct sock *sk)
 {
+	__u32 sequence, offset, size = skb->len;
 	struct bpf_dynptr data;
-	__u32 sequence, offset;
 
 	bpf_probe_read_kernel(&sequence, sizeof(sequence), skb->cb);
 	offset = tcp_of(sk)->copied_seq - sequence;
-	if (bpf_dynptr_from_skb((struct __sk_buff *)skb, 0, &data))
+	if (offset >= size || bpf_dynptr_from_skb((struct __sk_buff *)skb, 0, &data))
 		return;
-	if (bpf_dynptr_read(g->byte, RPC_GLANCE, &data, offset, 0) == 0)
-		g->size = RPC_GLANCE;
-	else if (bpf_dynptr_read(g->byte, 8, &data, offset, 0) == 0)
-		g->size = 8;
-	else if (bpf_dynptr_read(g->byte, 4, &data, offset, 0) == 0)
-		g->size = 4;
+	size -= offset;
+	if (size > RPC_GLANCE)
+		size = RPC_GLANCE;
+	if (bpf_dynptr_read(g->byte, size, &data, offset, 0) == 0)
+		g->size = size;
 }
 
 SEC("tp_btf/tcp_sendmsg_locked")

@@ -221,24 +221,28 @@ void traffic_pause_us(uint32_t us)
 
 /* ---- the server, and its client */
 
-static void own_calls(const struct traffic_request *r)
+/* Make the calls asked for; how long they were waited for. */
+static uint64_t own_calls(const struct traffic_request *r)
 {
 	struct traffic_request call = {.delay_us = r->call_us, .chunks = 1};
 	struct traffic_chunk chunk;
 	int fd[MAX_CALLS];
+	uint64_t start, waited;
 
 	for (unsigned i = 0; i < r->calls && i < MAX_CALLS; i++)
 		fd[i] = traffic_connect(r->port);
+	start = clock_monotonic_ns();
 	for (unsigned i = 0; i < r->calls && i < MAX_CALLS; i++) {
 		traffic_write(fd[i], &call, sizeof(call));
 		if (!r->parallel)
 			traffic_read(fd[i], &chunk, sizeof(chunk));
 	}
-	for (unsigned i = 0; i < r->calls && i < MAX_CALLS; i++) {
-		if (r->parallel)
-			traffic_read(fd[i], &chunk, sizeof(chunk));
+	for (unsigned i = 0; r->parallel && i < r->calls && i < MAX_CALLS; i++)
+		traffic_read(fd[i], &chunk, sizeof(chunk));
+	waited = clock_monotonic_ns() - start;
+	for (unsigned i = 0; i < r->calls && i < MAX_CALLS; i++)
 		close(fd[i]);
-	}
+	return waited;
 }
 
 static void serve_connection(int fd)
@@ -246,10 +250,11 @@ static void serve_connection(int fd)
 	struct traffic_chunk chunk;
 	struct traffic_request r;
 
-	memset(&chunk, 0xee, sizeof(chunk));
+	memset(&chunk, 0xee, sizeof(chunk)); /* no protocol starts like this */
 	while (read_all(fd, &r, sizeof(r))) {
+		chunk.waited_ns = UINT64_MAX;
 		if (r.calls)
-			own_calls(&r);
+			chunk.waited_ns = own_calls(&r);
 		if (r.delay_us)
 			traffic_pause_us(r.delay_us);
 		for (unsigned i = 0; i < r.chunks; i++) {
@@ -288,7 +293,7 @@ int traffic_serve(void *server)
 	return bad;
 }
 
-uint64_t traffic_call(int fd, const struct traffic_request *r)
+uint64_t traffic_call(int fd, const struct traffic_request *r, uint64_t *waited_ns)
 {
 	struct traffic_chunk chunk;
 	uint64_t start = clock_monotonic_ns();
@@ -296,5 +301,7 @@ uint64_t traffic_call(int fd, const struct traffic_request *r)
 	traffic_write(fd, r, sizeof(*r));
 	for (unsigned i = 0; i < r->chunks; i++)
 		traffic_read(fd, &chunk, sizeof(chunk));
+	if (r->chunks && r->calls)
+		*waited_ns += chunk.waited_ns;
 	return clock_monotonic_ns() - start;
 }

@@ -43,7 +43,7 @@ int traffic_listen(uint16_t *port);
 /* Connect to 127.0.0.1; tried again until it answers or 10 s are over. */
 int traffic_connect(uint16_t port);
 
-/* What a request asks of the server. Any size of payload follows none. */
+/* What a request asks of the server. */
 struct traffic_request {
 	uint32_t delay_us; /* before the first byte of the answer */
 	uint32_t chunks;   /* of the answer; 0 = never answer */
@@ -55,7 +55,8 @@ struct traffic_request {
 };
 
 struct traffic_chunk {
-	uint8_t byte[64];
+	uint64_t waited_ns; /* for own calls, by the server's clock */
+	uint8_t byte[56];
 };
 
 /* Serve one connection after the other, `connections` of them, then return. */
@@ -65,8 +66,11 @@ struct traffic_server {
 };
 int traffic_serve(void *server);
 
-/* Send one request and read its whole answer. Returns the time it took on this clock, ns. */
-uint64_t traffic_call(int fd, const struct traffic_request *r);
+/*
+ * Send one request and read its whole answer. Returns the time it took on this clock in
+ * ns, and adds to *waited_ns what the server says it waited for own calls.
+ */
+uint64_t traffic_call(int fd, const struct traffic_request *r, uint64_t *waited_ns);
 
 /* Write all, read exactly; abort the process on failure. */
 void traffic_write(int fd, const void *data, size_t size);

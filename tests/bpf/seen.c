@@ -1,0 +1,53 @@
+#include "tests/bpf/seen.h"
+
+#include "common/clock.h"
+
+#define PATIENCE_NS 5000000000ULL
+
+struct both seen_between(
+	const struct traffic_cgroup *client, const struct traffic_cgroup *server, uint16_t port)
+{
+	return (struct both){
+		.client = {.cgroup_id = client->id, .side = WIRE_CLIENT, .port = port},
+		.server = {.cgroup_id = server->id, .side = WIRE_SERVER, .port = port},
+	};
+}
+
+static void add(struct seen *s, const struct capture_edge *e)
+{
+	if (e->cgroup_id != s->cgroup_id || e->side != s->side || e->port != s->port)
+		return;
+	s->sum.peer_cgroup_id = e->peer_cgroup_id;
+	s->sum.protocol = e->protocol;
+	s->sum.calls += e->calls;
+	s->sum.errors += e->errors;
+	s->sum.unanswered += e->unanswered;
+	s->sum.bytes_sent += e->bytes_sent;
+	s->sum.bytes_received += e->bytes_received;
+	s->sum.rtt_us = e->rtt_us;
+	s->sum.connect_us = e->connect_us;
+	hist_merge(&s->sum.latency, &e->latency);
+	hist_merge(&s->sum.self, &e->self);
+}
+
+void seen_add(void *ctx, const struct capture_edge *e)
+{
+	struct both *b = ctx;
+
+	add(&b->client, e);
+	add(&b->server, e);
+}
+
+int seen_wait(struct capture *c, struct both *b, uint64_t calls)
+{
+	uint64_t deadline = clock_monotonic_ns() + PATIENCE_NS;
+	int err;
+
+	do {
+		err = capture_read(c, seen_add, b);
+		if (err || (b->client.sum.calls >= calls && b->server.sum.calls >= calls))
+			return err;
+		traffic_pause_us(20000); /* a window; nothing in the kernel tells of a call */
+	} while (clock_monotonic_ns() < deadline);
+	return 0;
+}

@@ -1,0 +1,28 @@
+/* What a capture test has seen of one end of one edge, summed over reads. */
+#ifndef SAGE_TESTS_SEEN_H
+#define SAGE_TESTS_SEEN_H
+
+#include "agent/capture.h"
+#include "tests/bpf/traffic.h"
+
+struct seen {
+	uint64_t cgroup_id; /* what to look for */
+	uint16_t port;
+	unsigned side;
+	struct capture_edge sum;
+};
+
+struct both {
+	struct seen client, server;
+};
+
+struct both seen_between(
+	const struct traffic_cgroup *client, const struct traffic_cgroup *server, uint16_t port);
+
+/* For capture_read(); ctx is a struct both. */
+void seen_add(void *ctx, const struct capture_edge *e);
+
+/* Read windows until both ends have `calls` calls, or 5 s are over. 0 or -errno of a read. */
+int seen_wait(struct capture *c, struct both *b, uint64_t calls);
+
+#endif

@@ -1,0 +1,130 @@
+#include "tests/bpf/service.h"
+
+#include <errno.h>
+#include <ftw.h>
+#include <glob.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Where a program is: in the path, or with the newest PostgreSQL. */
+static int find(char *path, size_t size, const char *pattern)
+{
+	glob_t g;
+	int err = glob(pattern, 0, NULL, &g);
+
+	if (err)
+		return -ENOENT;
+	snprintf(path, size, "%s", g.gl_pathv[g.gl_pathc - 1]);
+	globfree(&g);
+	return 0;
+}
+
+static int start_nginx(struct service *s, const struct traffic_cgroup *g)
+{
+	char path[160], log[200];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/nginx.conf", s->dir);
+	snprintf(log, sizeof(log), "%s/error.log", s->dir);
+	f = fopen(path, "we");
+	if (!f)
+		return -errno;
+	fprintf(f,
+		"daemon off; master_process off; pid %s/pid; error_log %s;\n"
+		"events {}\n"
+		"http { access_log off; client_body_temp_path %s; proxy_temp_path %s;\n"
+		"fastcgi_temp_path %s; uwsgi_temp_path %s; scgi_temp_path %s;\n"
+		"server { listen 127.0.0.1:%u;\n"
+		"location / { return 200 \"ok\\n\"; } location /bad { return 503; } } }\n",
+		s->dir, log, s->dir, s->dir, s->dir, s->dir, s->dir, s->port);
+	fclose(f);
+	s->pid = traffic_exec(g, (char *[]){"nginx", "-e", log, "-c", path, NULL});
+	return 0;
+}
+
+static int start_postgresql(struct service *s, const struct traffic_cgroup *g)
+{
+	char initdb[128], postgres[128], data[160], port[8];
+	struct passwd *user = getpwnam("postgres");
+
+	if (!user || find(initdb, sizeof(initdb), "/usr/lib/postgresql/*/bin/initdb") ||
+		find(postgres, sizeof(postgres), "/usr/lib/postgresql/*/bin/postgres"))
+		return -ENOENT;
+	if (chown(s->dir, user->pw_uid, user->pw_gid))
+		return -errno;
+	snprintf(data, sizeof(data), "%s/data", s->dir);
+	snprintf(port, sizeof(port), "%u", s->port);
+	s->pid = traffic_exec(
+		g, (char *[]){"setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups",
+			   initdb, "-D", data, "-A", "trust", "-N", "--locale=C", NULL});
+	if (traffic_wait(s->pid))
+		return -EIO;
+	s->pid = traffic_exec(g,
+		(char *[]){"setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups",
+			postgres, "-D", data, "-p", port, "-k", s->dir, "-h", "127.0.0.1", NULL});
+	return 0;
+}
+
+static int start_by_arguments(
+	struct service *s, enum service_kind kind, const struct traffic_cgroup *g)
+{
+	char port[8];
+
+	snprintf(port, sizeof(port), "%u", s->port);
+	if (kind == SERVICE_REDIS)
+		s->pid = traffic_exec(g, (char *[]){"redis-server", "--bind", "127.0.0.1", "--port",
+						 port, "--save", "", "--dir", s->dir, NULL});
+	else
+		s->pid = traffic_exec(g, (char *[]){"memcached", "-u", "root", "-l", "127.0.0.1",
+						 "-p", port, "-U", "0", NULL});
+	return 0;
+}
+
+int service_start(struct service *s, enum service_kind kind, const struct traffic_cgroup *g)
+{
+	static const char *const program[] = {"/usr/sbin/nginx", "/usr/bin/redis-server",
+		"/usr/bin/memcached", "/usr/lib/postgresql/*/bin/postgres"};
+	char path[128];
+	int err;
+
+	memset(s, 0, sizeof(*s));
+	if (find(path, sizeof(path), program[kind]))
+		return -ENOENT;
+	snprintf(s->dir, sizeof(s->dir), "/tmp/sage-capture-XXXXXX");
+	if (!mkdtemp(s->dir))
+		return -errno;
+	close(traffic_listen(&s->port));
+	if (kind == SERVICE_NGINX)
+		err = start_nginx(s, g);
+	else if (kind == SERVICE_POSTGRESQL)
+		err = start_postgresql(s, g);
+	else
+		err = start_by_arguments(s, kind, g);
+	if (err) {
+		service_stop(s);
+		return err;
+	}
+	close(traffic_connect(s->port));
+	return 0;
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st, (void)type, (void)ftw;
+	return remove(path);
+}
+
+void service_stop(struct service *s)
+{
+	if (s->pid > 0) {
+		kill(s->pid, SIGTERM);
+		(void)traffic_wait(s->pid);
+	}
+	if (s->dir[0])
+		(void)nftw(s->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	memset(s, 0, sizeof(*s));
+}

@@ -1,0 +1,26 @@
+/*
+ * Real servers for the capture tests, on a free port of 127.0.0.1, in a given cgroup.
+ *
+ * service_start() returns when the server accepts connections. -ENOENT: not installed.
+ * service_stop() ends it and removes its directory; safe on a zeroed service.
+ */
+#ifndef SAGE_TESTS_SERVICE_H
+#define SAGE_TESTS_SERVICE_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "tests/bpf/traffic.h"
+
+enum service_kind { SERVICE_NGINX, SERVICE_REDIS, SERVICE_MEMCACHED, SERVICE_POSTGRESQL };
+
+struct service {
+	pid_t pid;
+	uint16_t port;
+	char dir[128];
+};
+
+int service_start(struct service *s, enum service_kind kind, const struct traffic_cgroup *g);
+void service_stop(struct service *s);
+
+#endif
