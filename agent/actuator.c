@@ -212,7 +212,7 @@ uint64_t actuator_tick(struct actuator *a, uint64_t now_ns)
 
 void actuator_release(struct actuator *a, uint64_t now_ns)
 {
-	undo_all(a, "released by hand on the node", now_ns);
+	undo_all(a, "released on the node", now_ns);
 }
 
 /* ---- open, close, show ---- */

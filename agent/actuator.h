@@ -69,7 +69,7 @@ uint64_t actuator_tick(struct actuator *a, uint64_t now_ns);
 /* Take out up to `max` reports, oldest first; what does not fit stays. Returns how many. */
 size_t actuator_reports(struct actuator *a, struct wire_lease_report *out, size_t max);
 
-/* Revert everything now (`sage-agent actions --release-all`); these leases do not come back. */
+/* Revert everything now; these leases do not come back. */
 void actuator_release(struct actuator *a, uint64_t now_ns);
 
 struct actuator_action {

@@ -233,8 +233,12 @@ static bool is_bad(const struct act *a, const struct episode *e, double value, d
 static void count_window(
 	struct act *a, struct episode *e, double value, double target, double now_s)
 {
-	bool good = value <= target, bad = is_bad(a, e, value, target);
+	bool good = value <= target, bad;
 
+	/* A method that gives no observed value leaves the first window to compare with. */
+	if (isnan(e->start))
+		e->start = e->before = value;
+	bad = is_bad(a, e, value, target);
 	e->latest = value;
 	e->windows++;
 	e->good = good ? e->good + 1 : 0;

@@ -550,7 +550,7 @@ static void released_leases_do_not_come_back(void **state)
 	assert_int_equal(held[0].value, 600);
 	assert_string_equal(held[0].path, s->tree.app);
 	actuator_release(s->a, s->now);
-	assert_report(s, 1, LEASE_REVERTED, "by hand");
+	assert_report(s, 1, LEASE_REVERTED, "released");
 	send_set(s);
 	assert_int_equal(actuator_active(s->a, held, 2), 0);
 	assert_quota(s, s->tree.app, -1);
