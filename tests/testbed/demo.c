@@ -202,16 +202,16 @@ static size_t inject(struct stage *s, struct trial *t, size_t count, struct repo
 }
 
 /* Save the run by the analyzer itself, and add the truth that only the demo knows. */
-static int save(
-	const struct stage *s, const struct options *o, const struct trial *t, size_t trials)
+static int save(const struct options *o, const struct trial *t, size_t trials)
 {
-	char data[SITE_PATH], path[SITE_PATH];
-	char *argv[] = {(char *)o->stage.analyzer, "record", "--data", data, (char *)o->save, NULL};
+	char url[64], path[SITE_PATH];
+	char *argv[] = {
+		(char *)o->stage.analyzer, "record", "--url", url, "--out", (char *)o->save, NULL};
 	const struct spawn how = {0};
 	FILE *f;
 	int err;
 
-	snprintf(data, sizeof(data), "%.200s/data", s->directory);
+	snprintf(url, sizeof(url), "http://127.0.0.1:%s", o->stage.http_port);
 	err = spawn_run(&how, argv);
 	if (err)
 		return err;
@@ -254,7 +254,7 @@ static int run(struct stage *s, const struct options *o, double start)
 	report_print(trial, done, &sum);
 	if (o->json && (err = report_write(o->json, trial, done, &sum)))
 		log_error("%s: not written: %s", o->json, strerror(-err));
-	if (o->save && (err = save(s, o, trial, done)))
+	if (o->save && (err = save(o, trial, done)))
 		log_error("%s: the run was not saved: %s", o->save, strerror(-err));
 	if (!o->once && !s->stopped) {
 		printf("\nThe dashboard stays at http://127.0.0.1:%s until Ctrl-C.\n",
