@@ -1,58 +1,18 @@
-#include "agent/uplink.h"
+#include "agent/uplink_state.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/random.h>
 #include <unistd.h>
 
-#include "agent/spool.h"
 #include "common/clock.h"
 #include "common/log.h"
 
-#define ACK_MS 15000
-#define POLL_MS 15000      /* the analyzer answers within 10 s */
-#define RETRY_MS 1000      /* after an error, or when the analyzer has no credit */
-#define QUICK_NS 200000000 /* an unchanged answer faster than this was not a long poll */
 #define DRAIN_NS 2000000000ULL
 
-enum analyzer_state { ANALYZER_UNKNOWN, ANALYZER_AWAY, ANALYZER_THERE };
-
-struct uplink {
-	pthread_mutex_t lock; /* everything below */
-	pthread_cond_t moved; /* something was settled or delivered, or the analyzer left */
-	struct wire_agent agent;
-	uint8_t mode;
-	char *url;
-	int event_fd;
-	struct spool *spool;
-	struct net_client *client; /* NULL = no analyzer */
-	bool connected, stopping;
-	enum analyzer_state analyzer;
-
-	struct net_call *ship;
-	bool shipping;  /* the call is under way or paused */
-	bool in_flight; /* a batch is taken from the spool and not settled */
-	bool refusal_logged;
-	uint64_t flight_sequence; /* of that batch */
-	uint32_t flight_windows;
-
-	struct net_call *poll;
-	bool polling;
-	uint32_t reports_sent; /* of report[], in the poll under way */
-	uint64_t polled_ns;
-	struct wire_lease_report *report; /* [WIRE_MAX_REPORTS] */
-	uint32_t reports;
-	struct wire_leases leases;
-	bool fresh; /* leases not yet taken by the agent */
-
-	uint64_t sequence, produced, stored, too_big, last_ack_ns, reports_dropped;
-};
-
-static void announce(struct uplink *u)
+void uplink_announce(struct uplink *u)
 {
 	const uint64_t one = 1;
 
@@ -61,7 +21,7 @@ static void announce(struct uplink *u)
 		log_error("uplink: event counter: %s", strerror(errno));
 }
 
-static void say_away(struct uplink *u, const char *why)
+void uplink_say_away(struct uplink *u, const char *why)
 {
 	if (u->analyzer == ANALYZER_AWAY || u->stopping)
 		return;
@@ -70,7 +30,7 @@ static void say_away(struct uplink *u, const char *why)
 	pthread_cond_broadcast(&u->moved);
 }
 
-static void say_there(struct uplink *u)
+void uplink_say_there(struct uplink *u)
 {
 	if (u->analyzer == ANALYZER_THERE)
 		return;
@@ -78,194 +38,11 @@ static void say_there(struct uplink *u)
 	log_info("uplink %s: analyzer there", u->url);
 }
 
-/* A call failed: what it was waiting for is overdue or gone. */
-static void note_failure(struct uplink *u, int error)
+void uplink_note_failure(struct uplink *u, int error)
 {
 	if (error == -ETIMEDOUT)
 		net_client_hang_up(u->client);
-	say_away(u, error == -ETIMEDOUT ? "no answer" : net_client_trouble(u->client));
-}
-
-/* ---- windows out ----------------------------------------------------- */
-
-static void settle(struct uplink *u, enum spool_outcome outcome)
-{
-	u->in_flight = false;
-	spool_settle(u->spool, outcome);
-}
-
-static void pause_ship(struct uplink *u)
-{
-	u->shipping = true;
-	net_call_pause(u->ship, RETRY_MS);
-}
-
-/* Send the oldest batch there is. With the lock, when nothing is being shipped. */
-static void ship_next(struct uplink *u)
-{
-	struct wire_agent agent;
-	void *batch;
-	size_t size;
-	int error;
-
-	while (!u->stopping && !spool_take(u->spool, &batch, &size, &u->flight_windows)) {
-		u->in_flight = true;
-		error = wire_decode_batch_head(batch, size, &agent, &u->flight_sequence);
-		if (error) {
-			settle(u, SPOOL_REFUSED);
-			free(batch);
-			continue;
-		}
-		u->shipping = true;
-		error = net_call_start(u->ship, batch, size, ACK_MS);
-		free(batch);
-		if (error) {
-			settle(u, SPOOL_AGAIN);
-			pause_ship(u);
-		}
-		return;
-	}
-}
-
-/* What an acknowledgement means for the batch in flight. */
-static enum spool_outcome outcome_of(struct uplink *u, const struct wire_ack *ack)
-{
-	if (ack->sequence >= u->flight_sequence) {
-		u->stored += u->flight_windows;
-		u->last_ack_ns = clock_wall_ns();
-		return SPOOL_STORED;
-	}
-	if (!ack->credit)
-		return SPOOL_AGAIN;
-	if (!u->refusal_logged)
-		log_warning("uplink %s: the analyzer refused a batch, going on without it", u->url);
-	u->refusal_logged = true;
-	return SPOOL_REFUSED;
-}
-
-static void ship_answered(struct uplink *u, const void *answer, size_t size)
-{
-	struct wire_ack ack;
-
-	if (wire_decode_ack(answer, size, &ack)) {
-		say_away(u, "it answers in another version of the protocol");
-		settle(u, SPOOL_AGAIN);
-		pause_ship(u);
-		return;
-	}
-	say_there(u);
-	settle(u, outcome_of(u, &ack));
-	if (!ack.credit)
-		pause_ship(u);
-	else
-		ship_next(u);
-	if (!u->shipping)
-		announce(u);
-}
-
-static void ship_done(void *arg, int error, const void *answer, size_t size)
-{
-	struct uplink *u = arg;
-
-	pthread_mutex_lock(&u->lock);
-	u->shipping = false;
-	if (!error) {
-		ship_answered(u, answer, size);
-	} else if (error == -EAGAIN) {
-		ship_next(u);
-	} else if (u->in_flight) {
-		settle(u, SPOOL_AGAIN);
-		if (!u->stopping) {
-			note_failure(u, error);
-			pause_ship(u);
-		}
-	}
-	pthread_cond_broadcast(&u->moved);
-	pthread_mutex_unlock(&u->lock);
-}
-
-/* ---- leases in ------------------------------------------------------- */
-
-static void pause_poll(struct uplink *u)
-{
-	u->polling = true;
-	net_call_pause(u->poll, RETRY_MS);
-}
-
-/* Ask for leases, with all reports there are. With the lock, when no poll is under way. */
-static void poll_next(struct uplink *u)
-{
-	struct wire_poll p = {
-		.agent = u->agent, .mode = u->mode, .reports = u->reports, .report = u->report};
-	void *message;
-	size_t size;
-	int error;
-
-	if (u->stopping)
-		return;
-	error = wire_encode_poll(&p, &message, &size);
-	if (error) {
-		pause_poll(u);
-		return;
-	}
-	u->polling = true;
-	u->reports_sent = u->reports;
-	u->polled_ns = clock_monotonic_ns();
-	error = net_call_start(u->poll, message, size, POLL_MS);
-	free(message);
-	if (error)
-		pause_poll(u);
-}
-
-static void forget_reports(struct uplink *u, uint32_t n)
-{
-	u->reports -= n;
-	memmove(u->report, u->report + n, u->reports * sizeof(*u->report));
-}
-
-static void poll_answered(struct uplink *u, const void *answer, size_t size)
-{
-	struct wire_leases leases;
-	bool quick = clock_monotonic_ns() - u->polled_ns < QUICK_NS && !u->reports_sent;
-
-	if (wire_decode_leases(answer, size, &leases)) {
-		u->reports_sent = 0;
-		pause_poll(u);
-		return;
-	}
-	say_there(u);
-	forget_reports(u, u->reports_sent);
-	u->reports_sent = 0;
-	quick &= leases.epoch == u->leases.epoch && leases.leases == u->leases.leases;
-	wire_leases_close(&u->leases);
-	u->leases = leases;
-	u->fresh = true;
-	announce(u);
-	if (quick)
-		pause_poll(u);
-	else
-		poll_next(u);
-}
-
-static void poll_done(void *arg, int error, const void *answer, size_t size)
-{
-	struct uplink *u = arg;
-
-	pthread_mutex_lock(&u->lock);
-	u->polling = false;
-	if (!error) {
-		poll_answered(u, answer, size);
-	} else {
-		u->reports_sent = 0;
-		if (error == -EAGAIN || error == -ECANCELED) {
-			poll_next(u);
-		} else if (!u->stopping) {
-			note_failure(u, error);
-			pause_poll(u);
-		}
-	}
-	pthread_cond_broadcast(&u->moved);
-	pthread_mutex_unlock(&u->lock);
+	uplink_say_away(u, error == -ETIMEDOUT ? "no answer" : net_client_trouble(u->client));
 }
 
 static void connection_changed(void *arg, bool connected)
@@ -274,13 +51,21 @@ static void connection_changed(void *arg, bool connected)
 
 	pthread_mutex_lock(&u->lock);
 	u->connected = connected;
-	announce(u);
+	uplink_announce(u);
 	if (!connected)
-		say_away(u, "connection lost");
+		uplink_say_away(u, "connection lost");
 	pthread_mutex_unlock(&u->lock);
 }
 
 /* ---- opening and closing --------------------------------------------- */
+
+static int check_options(const struct uplink_options *o)
+{
+	if (o->mode <= 2)
+		return 0;
+	log_error("uplink: mode %u: 0 observe, 1 recommend, 2 enforce", o->mode);
+	return -EINVAL;
+}
 
 static int name_agent(struct wire_agent *a, const char *node)
 {
@@ -316,9 +101,9 @@ static int open_client(struct uplink *u, const struct uplink_options *o)
 	int error = net_client_open(&u->client, o->url, &o->tls, connection_changed, u, why);
 
 	if (!error)
-		error = net_call_open(&u->ship, u->client, ship_done, u);
+		error = net_call_open(&u->ship, u->client, uplink_ship_done, u);
 	if (!error)
-		error = net_call_open(&u->poll, u->client, poll_done, u);
+		error = net_call_open(&u->poll, u->client, uplink_poll_done, u);
 	if (error)
 		log_error("uplink: %s", why);
 	return error;
@@ -326,8 +111,10 @@ static int open_client(struct uplink *u, const struct uplink_options *o)
 
 static int open_parts(struct uplink *u, const struct uplink_options *o)
 {
-	int error = name_agent(&u->agent, o->node);
+	int error = check_options(o);
 
+	if (!error)
+		error = name_agent(&u->agent, o->node);
 	u->mode = o->mode;
 	u->url = strdup(o->url ? o->url : "(none)");
 	u->report = calloc(WIRE_MAX_REPORTS, sizeof(*u->report));
@@ -360,8 +147,8 @@ int uplink_open(struct uplink **out, const struct uplink_options *o)
 	}
 	pthread_mutex_lock(&u->lock);
 	if (u->client) {
-		ship_next(u);
-		poll_next(u);
+		uplink_ship_next(u);
+		uplink_poll_next(u);
 	}
 	pthread_mutex_unlock(&u->lock);
 	*out = u;
@@ -442,7 +229,7 @@ int uplink_push(struct uplink *u, const struct wire_window *w)
 	u->produced++;
 	error = spool_window(u, w);
 	if (u->client && !u->shipping)
-		ship_next(u);
+		uplink_ship_next(u);
 	pthread_mutex_unlock(&u->lock);
 	return error;
 }
