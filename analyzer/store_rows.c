@@ -268,23 +268,24 @@ static int load_entity(struct graph *g, const json_t *one)
 {
 	const char *name = json_string_value(json_array_get(one, 0));
 	const char *protocol = json_string_value(json_array_get(one, 1));
-	const char *host = json_string_value(json_array_get(one, 2));
-	uint32_t number;
+	uint32_t number = name && protocol ? graph_entity(g, name) : GRAPH_NONE;
 
-	if (!name || !protocol || !host)
-		return -EBADMSG;
-	number = graph_entity(g, name);
 	if (number == GRAPH_NONE)
 		return -EBADMSG;
 	snprintf(g->entity[number].protocol, sizeof(g->entity[number].protocol), "%s", protocol);
-	if (*host) {
-		uint32_t at = graph_entity(g, host);
-
-		g->entity[number].host = at;
-	}
 	return 0;
 }
 
+static void load_host(struct graph *g, const json_t *one)
+{
+	const char *host = json_string_value(json_array_get(one, 2));
+	uint32_t number = graph_find(g, json_string_value(json_array_get(one, 0)));
+
+	if (host && *host && number != GRAPH_NONE)
+		g->entity[number].host = graph_find(g, host);
+}
+
+/* Entities first, in their order, so that each gets its old number; then where they run. */
 static int load_graph(struct store *s, struct graph *g)
 {
 	json_t *all = store_get_locked(s, "graph", 1), *one;
@@ -297,6 +298,8 @@ static int load_graph(struct store *s, struct graph *g)
 		if (err)
 			break;
 	}
+	if (!err)
+		json_array_foreach(all, i, one) load_host(g, one);
 	json_decref(all);
 	return err;
 }
