@@ -110,21 +110,33 @@ static void refuse(struct candidate *c, const char *why)
 	snprintf(c->why, sizeof(c->why), "%s", why);
 }
 
+/* What came over the wire is going to be printed. */
+static void clean(char *text)
+{
+	for (; *text; text++)
+		if ((unsigned char)*text < ' ' || *text == 127)
+			*text = '?';
+}
+
 static void judge(struct actuator *a, struct candidate *c, const struct wire_lease *l,
 	size_t before, uint64_t now_ns)
 {
 	*c = (struct candidate){.fate = READY, .chain = before};
 	c->held.lease = *l;
+	clean(c->held.lease.path);
+	clean(c->held.lease.reason);
 	c->held.knob = (struct knob){.identity = -1, .dir = -1, .netlink = -1};
 	c->held.old.value = c->held.now = WIRE_ANY_VALUE;
-	if (a->stats.held)
+	if (!knob_path_is_sane(l->path))
+		refuse(c, "malformed path");
+	else if (a->stats.held)
 		refuse(c, "the kill switch is on: remove the file `hold` in the state directory");
 	else if (a->mode != ACTUATOR_ENFORCE)
 		refuse(c, a->mode == ACTUATOR_OBSERVE ? "this agent only observes"
 						      : "this agent only recommends");
 	else if (l->epoch < a->journal.epoch)
 		refuse(c, "from an older term of the analyzer");
-	else if (held_prepare(&c->held, l, &a->layout, &a->guard, c->why))
+	else if (held_prepare(&c->held, &c->held.lease, &a->layout, &a->guard, c->why))
 		c->fate = REFUSED;
 	else if (is_taken(a, &c->held, before))
 		refuse(c, "another lease holds this knob");

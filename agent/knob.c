@@ -34,8 +34,7 @@ static bool is_io(enum wire_knob kind)
 	return kind == KNOB_IO_READ_BPS || kind == KNOB_IO_WRITE_BPS || kind == KNOB_IO_READ_IOPS;
 }
 
-/* Absolute, no control characters: it is also printed and journaled. */
-static bool path_is_sane(const char *path)
+bool knob_path_is_sane(const char *path)
 {
 	if (path[0] != '/' || !path[1] || strlen(path) >= WIRE_PATH)
 		return false;
@@ -220,7 +219,8 @@ int knob_open(struct knob *k, const struct knob_layout *l, const char *path, uin
 	int error;
 
 	*k = (struct knob){.kind = kind, .identity = -1, .dir = -1, .netlink = -1};
-	if ((unsigned)kind >= WIRE_KNOBS || !path_is_sane(path) || strlen(device) >= KNOB_DEVICE)
+	if ((unsigned)kind >= WIRE_KNOBS || !knob_path_is_sane(path) ||
+		strlen(device) >= KNOB_DEVICE)
 		return -EINVAL;
 	error = open_identity(k, l->mount[KNOB_CPU].dir, path, cgroup_id);
 	if (!error)

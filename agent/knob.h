@@ -64,6 +64,9 @@ struct knob_value {
 int knob_open(struct knob *k, const struct knob_layout *l, const char *path, uint64_t cgroup_id,
 	enum wire_knob kind, const char *device);
 
+/* Absolute, bounded and without control characters: it is also printed and journaled. */
+bool knob_path_is_sane(const char *path);
+
 /* Safe on a knob that failed to open, and twice. */
 void knob_close(struct knob *k);
 

@@ -7,7 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <signal.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -218,7 +221,7 @@ static void nothing_allowed_means_nothing_is_touched(void **state)
 static void roots_system_slices_and_itself_are_refused(void **state)
 {
 	static const char *const paths[] = {"/", "", "/system.slice", "/system.slice/sshd.service",
-		"/user.slice", "/kubepods", "/kubepods/burstable", "/kubepods.slice",
+		"/a\nb", "/user.slice", "/kubepods", "/kubepods/burstable", "/kubepods.slice",
 		"/kubepods.slice/kubepods-burstable.slice", "/init.scope", "/../etc",
 		"/x/../../etc"};
 	struct scene *s = *state;
@@ -495,6 +498,65 @@ static void memory_is_only_raised(void **state)
 	assert_string_equal(cgroup_tree_get(&s->tree, KNOB_MEMORY, s->tree.app, file), "67108864");
 }
 
+/* A process that holds `bytes` of memory in the app's cgroup. */
+static pid_t start_holder(const struct scene *s, size_t bytes)
+{
+	int ends[2];
+	char byte;
+	pid_t pid;
+
+	assert_int_equal(pipe(ends), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		char text[16];
+		char *memory;
+
+		snprintf(text, sizeof(text), "%d", (int)getpid());
+		cgroup_tree_put(&s->tree, KNOB_MEMORY, s->tree.app, "cgroup.procs", text);
+		memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+		if (memory == MAP_FAILED || mlock(memory, bytes) || write(ends[1], "", 1) != 1)
+			_exit(1);
+		pause();
+		_exit(0);
+	}
+	close(ends[1]);
+	assert_int_equal(read(ends[0], &byte, 1), 1);
+	close(ends[0]);
+	return pid;
+}
+
+/* v1 answers EBUSY when it cannot reclaim enough for the old, lower limit. */
+static void undo_that_fails_is_tried_again(void **state)
+{
+	static const char *const file = "memory.limit_in_bytes";
+	struct scene *s = *state;
+	struct actuator_action held;
+	pid_t pid;
+
+	if (!real)
+		skip();
+	cgroup_tree_put(&s->tree, KNOB_MEMORY, s->tree.app, file, "33554432");
+	start(s);
+	add(s, 1, s->tree.app, 128 << 20)->knob = KNOB_MEMORY_HIGH;
+	send_set(s);
+	assert_report(s, 1, LEASE_APPLIED, "");
+	pid = start_holder(s, 64 << 20);
+	s->set.leases = 0;
+	send_set(s);
+	assert_silent(s);
+	assert_int_equal(actuator_active(s->a, &held, 1), 1);
+	assert_true(held.stuck);
+	assert_true(actuator_tick(s->a, s->now) == s->now + SECOND);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	s->now += SECOND;
+	actuator_tick(s->a, s->now);
+	assert_report(s, 1, LEASE_REVERTED, "analyzer");
+	assert_string_equal(cgroup_tree_get(&s->tree, KNOB_MEMORY, s->tree.app, file), "33554432");
+}
+
 static void other_modes_refuse_and_say_so(void **state)
 {
 	struct scene *s = *state;
@@ -653,6 +715,7 @@ int main(void)
 		SCENE(failed_write_takes_its_chain_back),
 		SCENE(raise_never_lowers),
 		SCENE(memory_is_only_raised),
+		SCENE(undo_that_fails_is_tried_again),
 		SCENE(other_modes_refuse_and_say_so),
 		SCENE(kill_switch_reverts_all_and_refuses),
 		SCENE(released_leases_do_not_come_back),
