@@ -356,6 +356,14 @@ int cgroups_get_quota(const struct cgroups *c, const char *path, double *cores)
 	return 0;
 }
 
+int cgroups_prefer(const struct cgroups *c, const char *path)
+{
+	char directory[FILE_PATH];
+	int v2 = directory_of(c, path, CGROUP_CPU, directory, sizeof(directory));
+
+	return put(directory, v2 ? "cpu.weight" : "cpu.shares", v2 ? "10000" : "102400");
+}
+
 int cgroups_cpu_ns(const struct cgroups *c, const char *path, uint64_t *ns)
 {
 	char directory[FILE_PATH], text[1024];

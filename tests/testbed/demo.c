@@ -184,18 +184,21 @@ static void announce_end(const struct trial *t)
 /* Inject all, with watched health before each. Returns how many were done. */
 static size_t inject(struct stage *s, struct trial *t, size_t count, struct report_totals *health)
 {
+	struct watch_mark mark = {0, 0};
 	double healthy = stage_now();
 	size_t done = 0;
 
+	watch_mark(&s->api, &mark);
 	for (; done < count; done++) {
 		if (!stage_pause(s, HEALTH_GAP_S))
 			break;
-		health->false_alarms += watch_incidents(&s->api, healthy, stage_now());
+		health->false_alarms += watch_incidents(&s->api, &mark);
 		health->healthy_s += stage_now() - healthy;
 		announce(&t[done], done + 1, count);
 		if (trial_run(&t[done], s))
 			break;
 		announce_end(&t[done]);
+		watch_mark(&s->api, &mark);
 		healthy = stage_now();
 	}
 	return done;

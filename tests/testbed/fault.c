@@ -17,10 +17,10 @@
 
 #define MEASURE_S 2
 /* A pod with less cannot feed an antagonist and its service: that would be an outage. */
-#define ANTAGONIST_QUOTA 0.2
-#define QUOTA_ROOM 1.15  /* quota left, as a multiple of what is used */
+#define ANTAGONIST_QUOTA 0.12
+#define QUOTA_ROOM 1.25  /* quota left, as a multiple of what is used */
 #define QUOTA_MIN 0.01   /* cores */
-#define RATE_ROOM 1.2    /* bandwidth left, likewise */
+#define RATE_ROOM 1.3    /* bandwidth left, likewise */
 #define MEMORY_SHARE 0.6 /* of the working set that no longer fits */
 #define DISK_ROOM 1.12
 #define LOSS_SHARE 0.04

@@ -181,7 +181,7 @@ static int parse_service(struct topology *t, struct complaint *c, char **rest)
 		.protocol = kind_default[KIND_TIER].protocol,
 		.port = kind_default[KIND_TIER].port,
 		.reply_bytes = 512,
-		.pool = 16,
+		.pool = 64,
 		.quota = 0.4,
 		.memory_mb = 128,
 	};

@@ -99,7 +99,7 @@ static int wait_for_diagnosis(struct trial *t, struct stage *s)
 	while (stage_now() < end) {
 		struct watch_answer a;
 
-		if (watch_diagnosis(&s->api, t->injected, &a)) {
+		if (watch_diagnosis(&s->api, &t->mark, &a)) {
 			snprintf(t->verdict, sizeof(t->verdict), "%.15s", a.verdict);
 			snprintf(t->said_service, sizeof(t->said_service), "%s", a.service);
 			snprintf(t->said_resource, sizeof(t->said_resource), "%s", a.resource);
@@ -120,7 +120,7 @@ static int wait_for_healing(struct trial *t, struct stage *s)
 	double end = stage_now() + HEALING_TIMEOUT_S;
 
 	while (stage_now() < end) {
-		bool acted = watch_action(&s->api, t->injected, t->action, sizeof(t->action),
+		bool acted = watch_action(&s->api, &t->mark, t->action, sizeof(t->action),
 			t->action_state, sizeof(t->action_state));
 
 		if (acted && is_fine(t, s)) {
@@ -184,6 +184,7 @@ int trial_run(struct trial *t, struct stage *s)
 	snprintf(t->verdict, sizeof(t->verdict), "none");
 	t->target_ms = watch_target_ms(&s->api);
 	t->before_ms = p99_ms(s, now - BEFORE_S, now);
+	watch_mark(&s->api, &t->mark);
 	err = fault_apply(&f, &s->site, t->kind, t->service);
 	if (err) {
 		log_error("%s at %s: cannot be injected: %s", fault_name[t->kind], t->service->name,

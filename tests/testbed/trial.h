@@ -7,10 +7,12 @@
 
 #include "tests/testbed/fault.h"
 #include "tests/testbed/stage.h"
+#include "tests/testbed/watch.h"
 
 struct trial {
 	enum fault_kind kind;
 	const struct service *service;
+	struct watch_mark mark;           /* at the injection */
 	double injected, undone, healthy; /* Unix seconds; NAN = did not come to it */
 	char verdict[16];                 /* "diagnosed", "unknown", ... or "none" in time */
 	char said_service[128], said_resource[32];

@@ -33,7 +33,26 @@ static void take_answer(const json_t *diagnosis, struct watch_answer *answer)
 	answer->probability = api_number(culprit, "probability");
 }
 
-bool watch_diagnosis(struct api *a, double since, struct watch_answer *answer)
+static double newest(struct api *a, const char *path, double known)
+{
+	json_t *list = api_get(a, path), *one;
+	size_t i;
+
+	json_array_foreach(list, i, one)
+	{
+		known = fmax(known, api_number(one, "id"));
+	}
+	json_decref(list);
+	return known;
+}
+
+void watch_mark(struct api *a, struct watch_mark *mark)
+{
+	mark->incident = newest(a, INCIDENTS, mark->incident);
+	mark->action = newest(a, ACTIONS, mark->action);
+}
+
+bool watch_diagnosis(struct api *a, const struct watch_mark *mark, struct watch_answer *answer)
 {
 	json_t *incidents = api_get(a, INCIDENTS), *incident;
 	bool found = false;
@@ -44,7 +63,7 @@ bool watch_diagnosis(struct api *a, double since, struct watch_answer *answer)
 	{
 		const json_t *diagnosis = json_object_get(incident, "diagnosis");
 
-		if (!json_is_object(diagnosis) || !(api_number(incident, "detected") >= since))
+		if (!json_is_object(diagnosis) || !(api_number(incident, "id") > mark->incident))
 			continue;
 		take_answer(diagnosis, answer);
 		found = true;
@@ -58,8 +77,8 @@ static bool is_held(const char *state)
 	return !strcmp(state, "sent") || !strcmp(state, "applied");
 }
 
-bool watch_action(struct api *a, double since, char *action, size_t action_size, char *state,
-	size_t state_size)
+bool watch_action(struct api *a, const struct watch_mark *mark, char *action, size_t action_size,
+	char *state, size_t state_size)
 {
 	json_t *actions = api_get(a, ACTIONS), *one;
 	bool found = false;
@@ -67,7 +86,7 @@ bool watch_action(struct api *a, double since, char *action, size_t action_size,
 
 	json_array_foreach(actions, i, one)
 	{
-		if (!(api_number(one, "created") >= since) || isnan(api_number(one, "applied")))
+		if (!(api_number(one, "id") > mark->action) || isnan(api_number(one, "applied")))
 			continue;
 		snprintf(action, action_size, "%s %s %.4g -> %.4g", api_text(one, "service"),
 			api_text(one, "knob"), api_number(one, "old_value"),
@@ -103,7 +122,7 @@ bool watch_is_quiet(struct api *a)
 	return quiet;
 }
 
-unsigned watch_incidents(struct api *a, double from, double to)
+unsigned watch_incidents(struct api *a, const struct watch_mark *mark)
 {
 	json_t *incidents = api_get(a, INCIDENTS), *one;
 	unsigned count = 0;
@@ -111,9 +130,7 @@ unsigned watch_incidents(struct api *a, double from, double to)
 
 	json_array_foreach(incidents, i, one)
 	{
-		double detected = api_number(one, "detected");
-
-		count += detected >= from && detected < to;
+		count += api_number(one, "id") > mark->incident;
 	}
 	json_decref(incidents);
 	return count;

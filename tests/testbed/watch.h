@@ -22,18 +22,28 @@ struct watch_progress {
 
 bool watch_progress(struct api *a, struct watch_progress *p);
 
-/* The first diagnosis among the incidents detected at or after `since`. */
-bool watch_diagnosis(struct api *a, double since, struct watch_answer *answer);
+/*
+ * Where the numbers of incidents and actions stand: what is newer belongs to what
+ * happens next. 0 before the first. Left as it was when there is no answer.
+ */
+struct watch_mark {
+	double incident, action;
+};
 
-/* The newest action created at or after `since` that reached a cgroup: "knob old -> new". */
-bool watch_action(struct api *a, double since, char *action, size_t action_size, char *state,
-	size_t state_size);
+void watch_mark(struct api *a, struct watch_mark *mark);
+
+/* The diagnosis of the first incident after the mark that has one. */
+bool watch_diagnosis(struct api *a, const struct watch_mark *mark, struct watch_answer *answer);
+
+/* The newest action after the mark that reached a cgroup: "service knob old -> new". */
+bool watch_action(struct api *a, const struct watch_mark *mark, char *action, size_t action_size,
+	char *state, size_t state_size);
 
 /* No incident is open and no action is held. */
 bool watch_is_quiet(struct api *a);
 
-/* Incidents detected in [from, to). */
-unsigned watch_incidents(struct api *a, double from, double to);
+/* How many incidents there were after the mark. */
+unsigned watch_incidents(struct api *a, const struct watch_mark *mark);
 
 /* The latency target in ms; NAN when there is none yet. */
 double watch_target_ms(struct api *a);
