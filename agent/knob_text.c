@@ -20,15 +20,18 @@ static const char *const io_field[WIRE_KNOBS] = {
 	[KNOB_IO_READ_IOPS] = "riops",
 };
 
-/* A whole number at *at, which moves behind it. */
+/* A whole number at *at, which moves behind it; one space may stand before it. */
 static bool take_number(const char **at, int64_t *out)
 {
+	const char *start = *at + (**at == ' ');
 	char *end;
 	long long n;
 
+	if (*start != '-' && (*start < '0' || *start > '9'))
+		return false;
 	errno = 0;
-	n = strtoll(*at, &end, 10);
-	if (end == *at || errno)
+	n = strtoll(start, &end, 10);
+	if (end == start || errno)
 		return false;
 	*at = end;
 	*out = n;
@@ -136,17 +139,18 @@ int knob_text_period(const char *content, uint64_t *out)
 	return 0;
 }
 
+/* v1: "QUOTA"; v2: "QUOTA PERIOD" or "max PERIOD". */
 static bool parse_quota(const char *content, bool v2, uint64_t period_us, int64_t *out)
 {
-	int64_t quota;
+	int64_t quota = -1;
 
-	if (v2 && knob_text_period(content, &period_us))
+	if (v2 && !strncmp(content, "max", 3))
+		content += 3;
+	else if (!take_number(&content, &quota))
 		return false;
-	if (v2 && !strncmp(content, "max ", 4)) {
-		*out = -1;
-		return true;
-	}
-	if (!take_number(&content, &quota) || !period_us || quota > INT64_MAX / 1000)
+	if (v2 ? *content != ' ' || knob_text_period(content, &period_us) : !at_end(content))
+		return false;
+	if (!period_us || quota > INT64_MAX / 1000)
 		return false;
 	*out = quota < 0 ? -1 : quota * 1000 / (int64_t)period_us;
 	return true;
@@ -307,6 +311,8 @@ static int64_t io_bytes(bool v2, const char *line, size_t device)
 
 	if (v2) {
 		if (!keyed_number(line, "rbytes", &read) || !keyed_number(line, "wbytes", &written))
+			return -1;
+		if (read > INT64_MAX / 2 || written > INT64_MAX / 2)
 			return -1;
 		return (read > 0 ? read : 0) + (written > 0 ? written : 0);
 	}
