@@ -53,6 +53,7 @@ const char *cli_decimal(cli_cell to, double value); /* 0.31 12.0 1234 */
 void cli_container_head(FILE *f);
 void cli_container_line(FILE *f, const json_t *container);
 void cli_edge_head(FILE *f);
-void cli_edge_line(FILE *f, const json_t *edge);
+/* The calls a container serves, then those it makes. Gives how many lines that were. */
+unsigned cli_edge_lines(FILE *f, const json_t *window, const json_t *container);
 
 #endif

@@ -2,6 +2,7 @@
 #include "agent/cli.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 void cli_container_head(FILE *f)
@@ -38,7 +39,7 @@ void cli_edge_head(FILE *f)
 		"ERR", "P50", "P99", "SELF99", "RTT");
 }
 
-void cli_edge_line(FILE *f, const json_t *e)
+static void edge_line(FILE *f, const json_t *e)
 {
 	bool client = !strcmp(cli_string(e, "side"), "client");
 	cli_cell calls, errors, p50, p99, self, rtt;
@@ -52,6 +53,27 @@ void cli_edge_line(FILE *f, const json_t *e)
 		cli_duration(p99, cli_number(e, "p99_us")),
 		cli_duration(self, cli_number(e, "self_p99_us")),
 		cli_duration(rtt, cli_number(e, "rtt_us")));
+}
+
+unsigned cli_edge_lines(FILE *f, const json_t *window, const json_t *container)
+{
+	static const char *const sides[] = {"server", "client"};
+	double id = cli_number(container, "cgroup_id");
+	unsigned lines = 0;
+	const json_t *e;
+	size_t i;
+
+	for (int side = 0; side < 2; side++) {
+		json_array_foreach(json_object_get(window, "edges"), i, e)
+		{
+			if (cli_number(e, "cgroup_id") != id ||
+				strcmp(cli_string(e, "side"), sides[side]))
+				continue;
+			edge_line(f, e);
+			lines++;
+		}
+	}
+	return lines;
 }
 
 int cli_containers(int argc, char **argv)
@@ -75,30 +97,42 @@ int cli_containers(int argc, char **argv)
 	return 0;
 }
 
+static void print_edges(const json_t *window)
+{
+	const json_t *c;
+	size_t i;
+
+	cli_edge_head(stdout);
+	json_array_foreach(json_object_get(window, "containers"), i, c)
+	{
+		char *lines = NULL;
+		size_t size;
+		FILE *f = open_memstream(&lines, &size);
+
+		if (!f)
+			return;
+		if (cli_edge_lines(f, window, c)) {
+			fflush(f);
+			printf("%s\n%s", cli_string(c, "service"), lines);
+		}
+		fclose(f);
+		free(lines);
+	}
+}
+
 int cli_edges(int argc, char **argv)
 {
 	struct cli_options o;
-	json_t *window, *e;
-	const char *last = "";
-	size_t i;
+	json_t *window;
 
 	cli_parse(argc, argv, "The calls between containers in the last window.", CLI_NONE, &o);
 	window = cli_ask(&o, "window");
 	if (!window)
 		return 1;
-	if (o.json) {
+	if (o.json)
 		cli_print_json(json_incref(json_object_get(window, "edges")));
-		json_decref(window);
-		return 0;
-	}
-	cli_edge_head(stdout);
-	json_array_foreach(json_object_get(window, "edges"), i, e)
-	{
-		if (strcmp(last, cli_string(e, "service")) != 0)
-			printf("%s\n", cli_string(e, "service"));
-		last = cli_string(e, "service");
-		cli_edge_line(stdout, e);
-	}
+	else
+		print_edges(window);
 	json_decref(window);
 	return 0;
 }

@@ -99,16 +99,9 @@ static void print_head(FILE *f, const json_t *window)
 
 static void print_rows(FILE *f, const json_t *window, const struct row *row, size_t rows)
 {
-	const json_t *e;
-	size_t i;
-
 	for (size_t r = 0; r < rows; r++) {
 		cli_container_line(f, row[r].container);
-		json_array_foreach(json_object_get(window, "edges"), i, e)
-		{
-			if (cli_number(e, "cgroup_id") == cli_number(row[r].container, "cgroup_id"))
-				cli_edge_line(f, e);
-		}
+		cli_edge_lines(f, window, row[r].container);
 	}
 }
 

@@ -101,6 +101,12 @@ const char *fixture_make(struct fixture *f, const char *below)
 	return path;
 }
 
+/* A killed process may take a moment to leave: till then its cgroup is busy. */
+static bool is_removed(void *directory)
+{
+	return !rmdir(directory) || errno != EBUSY;
+}
+
 void fixture_remove(struct fixture *f, const char *path)
 {
 	for (int c = CGROUP_CONTROLLERS - 1; c >= 0; c--) {
@@ -109,7 +115,7 @@ void fixture_remove(struct fixture *f, const char *path)
 		if (!first_of_mount(f, c))
 			continue;
 		snprintf(full, sizeof(full), "%s%s", f->tree.mount[c], path);
-		rmdir(full);
+		fixture_wait(is_removed, full, 2000);
 	}
 }
 
