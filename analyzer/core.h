@@ -46,6 +46,7 @@ struct core_incident {
 	double target, started_s, detected_s, diagnosed_s, ended_s, peak; /* NaN until known */
 	enum incident_state state;
 	json_t *diagnosis;     /* owned; NULL until there is one */
+	double seen_s;         /* end of the newest window in the diagnosis */
 	double next_s, cost_s; /* monotonic: when to refresh the diagnosis; what the last took */
 };
 

@@ -266,19 +266,47 @@ static struct plan_target *targets_of(
 
 static void act_on(struct core *c, const struct core_incident *n, const struct diagnosis *d)
 {
+	const struct series *series = &c->live.recording.series;
+	const float *value = series_values(series, d->slo_entity, d->slo_metric);
+	double now = value && series->windows ? (double)value[series->windows - 1] : NAN;
 	struct plan *plan = malloc(sizeof(*plan));
 	size_t count;
 	struct plan_target *t = targets_of(c, d, &count);
 
 	if (plan && t) {
 		plan_make(plan, d, &c->live.recording.graph, t, count);
-		if (act_plan(c->act, (uint64_t)n->id, n->entity, n->metric,
-			    d->counterfactual.observed, plan, wall_s()) < 0)
+		if (act_plan(c->act, (uint64_t)n->id, n->entity, n->metric, now, plan, wall_s()) <
+			0)
 			log_error("incident %lld: out of memory planning, no action",
 				(long long)n->id);
 	}
 	free(plan);
 	free(t);
+}
+
+/* Who is blamed for what, without how sure it is: for telling whether the answer changed. */
+static json_t *culprits_of(const json_t *diagnosis)
+{
+	const json_t *culprits = json_object_get(diagnosis, "culprits");
+	json_t *all = json_array();
+
+	for (size_t i = 0; i < json_array_size(culprits); i++) {
+		const json_t *one = json_array_get(culprits, i);
+
+		json_array_append_new(all, json_pack("[O?O?]", json_object_get(one, "service"),
+						   json_object_get(one, "resource")));
+	}
+	return all;
+}
+
+static bool same_culprits(const json_t *before, const json_t *now)
+{
+	json_t *a = culprits_of(before), *b = culprits_of(now);
+	bool same = json_is_object(before) && json_equal(a, b);
+
+	json_decref(a);
+	json_decref(b);
+	return same;
 }
 
 static void take_diagnosis(struct core *c, int64_t id, const struct diagnosis *d)
@@ -289,6 +317,9 @@ static void take_diagnosis(struct core *c, int64_t id, const struct diagnosis *d
 	core_lock(c);
 	n = find(c, id);
 	if (n && json) {
+		if (!same_culprits(n->diagnosis, json))
+			log_info("incident %lld: %s: %s", (long long)id, verdict_name(d->verdict),
+				d->why);
 		json_decref(n->diagnosis);
 		n->diagnosis = json_incref(json);
 		if (isnan(n->diagnosed_s))
@@ -310,7 +341,7 @@ static void diagnose_one(struct core *c, size_t i)
 	bool *use;
 	int err;
 
-	if (!n || began_s < n->next_s)
+	if (!n || began_s < n->next_s || to_s <= n->seen_s)
 		return;
 	use = core_normal_rows(c);
 	err = use ? diagnose(&d, &c->live.recording, &slo, n->started_s, to_s, use, c->model.model,
@@ -323,8 +354,8 @@ static void diagnose_one(struct core *c, size_t i)
 		return;
 	}
 	n->cost_s = monotonic_s() - began_s;
-	n->next_s = monotonic_s() + fmax(n->cost_s * DIAGNOSIS_SHARE, c->options.window_s / 2);
-	log_info("incident %lld: %s: %s", (long long)n->id, verdict_name(d.verdict), d.why);
+	n->next_s = monotonic_s() + n->cost_s * DIAGNOSIS_SHARE;
+	n->seen_s = to_s;
 	take_diagnosis(c, n->id, &d);
 	diagnosis_clear(&d);
 }
@@ -339,7 +370,8 @@ void core_diagnose(struct core *c)
 
 /* ---- restoring ---------------------------------------------------------- */
 
-static void watch_again(struct core *c, const struct core_incident *n)
+/* False when its target is gone. */
+static bool watch_again(struct core *c, const struct core_incident *n)
 {
 	const struct recording *r = &c->live.recording;
 
@@ -354,7 +386,9 @@ static void watch_again(struct core *c, const struct core_incident *n)
 		w->started_s = w->ended_s = n->started_s;
 		w->peak = n->peak;
 		c->watched[i] = n->id;
+		return true;
 	}
+	return false;
 }
 
 int core_restore_incidents(struct core *c)
@@ -368,9 +402,12 @@ int core_restore_incidents(struct core *c)
 
 		if (!parse_incident(json_array_get(all, i), &n))
 			continue;
+		if (!is_over(&n) && !watch_again(c, &n)) {
+			n.state = INCIDENT_CLOSED;
+			n.ended_s = isfinite(n.ended_s) ? n.ended_s : wall_s();
+			keep_incident(c, &n);
+		}
 		c->incident[c->incidents++] = n;
-		if (!is_over(&n))
-			watch_again(c, &n);
 	}
 	json_decref(all);
 	return 0;

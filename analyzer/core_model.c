@@ -78,6 +78,8 @@ static bool is_time(const struct core *c, size_t usable)
 
 	if (usable < c->options.train_after)
 		return false;
+	if (c->model.model && usable >= 2 * c->model.windows) /* young: learn from all there is */
+		wait_s = fmin(wait_s, RETRY_S);
 	return c->model.attempt_s == 0 || monotonic_s() - c->model.attempt_s >= wait_s;
 }
 

@@ -128,7 +128,7 @@ static struct MHD_Response *response_of(struct http_reply *r)
 	char *text = r->text;
 
 	if (r->json) {
-		text = json_dumps(r->json, JSON_COMPACT | JSON_REAL_PRECISION(9));
+		text = json_dumps(r->json, JSON_COMPACT | JSON_REAL_PRECISION(15));
 		r->type = "application/json; charset=utf-8";
 	}
 	if (text)

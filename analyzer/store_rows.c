@@ -298,8 +298,8 @@ static int load_graph(struct store *s, struct graph *g)
 		if (err)
 			break;
 	}
-	if (!err)
-		json_array_foreach(all, i, one) load_host(g, one);
+	for (i = 0; !err && i < json_array_size(all); i++)
+		load_host(g, json_array_get(all, i));
 	json_decref(all);
 	return err;
 }
