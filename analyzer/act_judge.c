@@ -42,7 +42,7 @@ static void take_answers(struct act *a, struct episode *e, double now_s)
 {
 	struct answers n = count_answers(a, e);
 
-	if (e->phase != PHASE_SENT || n.waiting)
+	if (n.waiting)
 		return;
 	if (!n.failed && n.applied > n.inert) {
 		act_enter(a, e, PHASE_VERIFYING, now_s);
@@ -104,8 +104,9 @@ void act_report(struct act *a, const char *agent, const struct wire_lease_report
 	e = act_episode(a, x->incident);
 	if (!e)
 		return;
-	take_answers(a, e, now_s);
-	if (r->state != LEASE_APPLIED && unasked)
+	if (e->phase == PHASE_SENT)
+		take_answers(a, e, now_s);
+	else if (r->state != LEASE_APPLIED && unasked)
 		take_loss(a, e, now_s);
 }
 

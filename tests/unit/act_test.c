@@ -273,6 +273,21 @@ static void partial_help_is_kept_while_the_next_is_tried(void **state)
 	assert_no_lease(s);
 }
 
+static void partial_help_outlives_a_refused_next_step(void **state)
+{
+	struct scene *s = *state;
+	uint64_t first;
+
+	add_step(s, "/shop/cart/sidecar", 50);
+	add_step(s, "/shop/cart/app", 600);
+	first = applied(s);
+	windows(s, 5, 180);
+	poll_leases(s);
+	assert_int_equal(s->held.leases, 2);
+	answer(s, s->held.lease[1].id, LEASE_REFUSED, 100);
+	assert_int_equal(only_lease(s), first);
+}
+
 static void refused_step_gives_way_to_the_next(void **state)
 {
 	struct scene *s = *state;
@@ -524,6 +539,7 @@ int main(void)
 		SCENE(worse_is_undone_early),
 		SCENE(step_without_effect_gives_way_to_the_next),
 		SCENE(partial_help_is_kept_while_the_next_is_tried),
+		SCENE(partial_help_outlives_a_refused_next_step),
 		SCENE(refused_step_gives_way_to_the_next),
 		SCENE(nothing_to_change_gives_way_to_the_next),
 		SCENE(failed_action_is_not_proposed_again_for_an_hour),
