@@ -7,7 +7,7 @@
 
 #include "common/wire.h"
 
-/* Column data is short-range repetitive: higher levels cost CPU and gain under 2 %. */
+/* Level 4 takes half the time and 7 % more bytes, past the budget of an edge; 9 gains 3 %. */
 #define DEFLATE_LEVEL 6
 
 static void fail(struct wire_writer *w, int error)
