@@ -10,8 +10,9 @@
 #include "analyzer/suspicion.h"
 
 #define NORMALS_WANTED 5
-#define LEAST_SCORE 0.15   /* below that nothing is blamed */
-#define SECOND_CULPRIT 0.5 /* of the first one's score; a third likewise */
+#define LEAST_SCORE 0.15    /* below that nothing is blamed */
+#define EQUAL_SUSPECT 0.5   /* of the first one's score: as guilty */
+#define LESSER_SUSPECT 0.25 /* of the first one's score: guilty if the target is missed without */
 #define CULPRITS 3
 #define LISTED_SCORE 0.005
 #define EVIDENCES 24
@@ -115,22 +116,6 @@ static int list_candidates(struct diagnosis *d, const struct suspicion *s)
 	return 0;
 }
 
-/* Under a surge everything slows: then the surge alone is the answer. */
-static void choose_culprits(struct diagnosis *d)
-{
-	double first = d->candidates ? d->candidate[0].score : 0;
-
-	for (size_t i = 0; i < d->candidates && i < CULPRITS; i++) {
-		struct candidate *c = &d->candidate[i];
-
-		if (i && (d->candidate[0].resource == RESOURCE_WORKLOAD ||
-				 c->resource == RESOURCE_WORKLOAD ||
-				 c->score < SECOND_CULPRIT * first))
-			break;
-		c->culprit = true;
-	}
-}
-
 static void add_evidence(
 	struct diagnosis *d, uint32_t entity, const char *metric, const struct shift *s)
 {
@@ -198,6 +183,36 @@ static double explained(const struct diagnosis *d, const struct suspicion *s)
 	return fmin(1, sum);
 }
 
+/* Would the target still be missed, had all culprits so far been normal? */
+static bool still_missed(
+	const struct diagnosis *d, const struct suspicion *s, const struct shift *slo)
+{
+	double rise = fmax(0, slo->observed - slo->normal);
+
+	return slo->observed - explained(d, s) * rise > d->counterfactual.target;
+}
+
+/*
+ * The first, and others as suspect, or that it takes to meet the target again. Under a surge
+ * everything slows: then the surge alone is the answer.
+ */
+static void choose_culprits(struct diagnosis *d, const struct suspicion *s, const struct shift *slo)
+{
+	for (size_t i = 0; i < d->candidates && i < CULPRITS; i++) {
+		struct candidate *c = &d->candidate[i];
+		double first = d->candidate[0].score;
+
+		if (i && (d->candidate[0].resource == RESOURCE_WORKLOAD ||
+				 c->resource == RESOURCE_WORKLOAD))
+			return;
+		if (i && c->score < EQUAL_SUSPECT * first &&
+			(c->score < fmax(LEAST_SCORE, LESSER_SUSPECT * first) ||
+				!still_missed(d, s, slo)))
+			return;
+		c->culprit = true;
+	}
+}
+
 static void estimate_restored(
 	struct diagnosis *d, const struct suspicion *s, const struct shift *slo)
 {
@@ -255,7 +270,7 @@ static void conclude(
 		return;
 	}
 	d->verdict = VERDICT_DIAGNOSED;
-	choose_culprits(d);
+	choose_culprits(d, s, slo);
 	estimate_restored(d, s, slo);
 	summarise(d, s);
 }

@@ -48,7 +48,10 @@ static void keep(struct samples *s, double value)
 
 static bool hit_by(const struct plan *k, int service, enum resource resource)
 {
-	return k->fault && k->p->culprit == (unsigned)service && k->p->resource == resource;
+	const struct planted *p = k->p;
+
+	return k->fault && ((p->culprit == (unsigned)service && p->resource == resource) ||
+				   (p->also == (unsigned)service && p->also_resource == resource));
 }
 
 static double draw_self(struct plan *k, int service)
@@ -239,24 +242,31 @@ static double target_of(const struct recording *r, uint32_t entity, const char *
 	return 1.05 * highest;
 }
 
+static void add_truth(struct plan *k, unsigned service, enum resource resource)
+{
+	const struct planted *p = k->p;
+	struct recording *r = k->r;
+	struct truth *t = &r->truth[r->truths++];
+
+	*t = (struct truth){.from_s = r->series.start_s[p->from],
+		.to_s = r->series.start_s[p->to - 1] + p->window_s,
+		.resource = resource};
+	snprintf(t->service, sizeof(t->service), "s%u", service);
+}
+
 static void set_truth_and_target(struct plan *k)
 {
 	const struct planted *p = k->p;
 	struct recording *r = k->r;
 	char first[8] = "";
 
-	if (p->resource != RESOURCE_NONE) {
-		r->truth = calloc(1, sizeof(*r->truth));
-		assert(r->truth);
-		*r->truth = (struct truth){.from_s = r->series.start_s[p->from],
-			.to_s = r->series.start_s[p->to - 1] + p->window_s,
-			.resource = p->resource};
-		snprintf(r->truth->service, sizeof(r->truth->service), "s%u",
-			p->resource == RESOURCE_WORKLOAD ? 0 : p->culprit);
-		r->truths = 1;
-	}
+	r->truth = calloc(2, sizeof(*r->truth));
 	r->slo = calloc(1, sizeof(*r->slo));
-	assert(r->slo);
+	assert(r->truth && r->slo);
+	if (p->resource != RESOURCE_NONE)
+		add_truth(k, p->resource == RESOURCE_WORKLOAD ? 0 : p->culprit, p->resource);
+	if (p->also_resource != RESOURCE_NONE)
+		add_truth(k, p->also, p->also_resource);
 	sscanf(p->statistics, "%7s", first);
 	snprintf(r->slo->metric, sizeof(r->slo->metric), "client_%s_us", first);
 	r->slo->entity = graph_find(&r->graph, "user->s0");

@@ -35,9 +35,11 @@ struct planted {
 	double window_s;
 	const char *statistics; /* "p99 mean" */
 	unsigned metrics;
-	unsigned culprit;       /* 0 .. PLANTED_SERVICES - 1 */
-	enum resource resource; /* RESOURCE_NONE plants nothing */
-	unsigned from, to;      /* windows of the fault */
+	unsigned culprit;            /* 0 .. PLANTED_SERVICES - 1 */
+	enum resource resource;      /* RESOURCE_NONE plants nothing */
+	unsigned also;               /* a second culprit at the same time, */
+	enum resource also_resource; /* if not RESOURCE_NONE */
+	unsigned from, to;           /* windows of the fault */
 };
 
 /* Make it, with one target on user->s0 and its truth. Fails the test when out of memory. */

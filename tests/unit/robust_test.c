@@ -141,6 +141,70 @@ static void twenty_windows_of_any_length_are_enough(void **state)
 	}
 }
 
+static bool answered(const struct recording *r, const struct diagnosis *d, const char *service)
+{
+	for (size_t i = 0; i < d->candidates; i++)
+		if (d->candidate[i].culprit &&
+			!strcmp(r->graph.entity[d->candidate[i].service].name, service))
+			return true;
+	return false;
+}
+
+static void two_causes_at_once_are_both_named(void **state)
+{
+	unsigned cases = 0, both = 0;
+
+	(void)state;
+	for (int shape = 0; shape < SHAPES; shape++) {
+		for (size_t i = 0; i < 4; i++) {
+			struct planted p = usual();
+			struct recording r;
+			struct diagnosis d;
+
+			p.shape = (enum shape)shape;
+			p.culprit = 1 + (unsigned)i;
+			p.resource = kinds[i];
+			p.also = 5 + (unsigned)i;
+			p.also_resource = kinds[(i + 1) % 4];
+			p.seed = 100 * (uint64_t)shape + i;
+			planted_make(&r, &p);
+			assert_int_equal(
+				robust_rank(&d, &r, r.slo, r.truth->from_s, r.truth->to_s, NULL),
+				0);
+			cases++;
+			if (answered(&r, &d, r.truth[0].service) &&
+				(shape == SHAPE_FAN_OUT || answered(&r, &d, r.truth[1].service)))
+				both++;
+			else
+				print_message("shape %d: %s, %s\n", shape, r.truth[0].service,
+					r.truth[1].service);
+			diagnosis_clear(&d);
+			recording_clear(&r);
+		}
+	}
+	assert_true(both + 1 >= cases);
+}
+
+static void noise_around_a_tight_target_is_unknown(void **state)
+{
+	struct planted p = usual();
+	struct recording r;
+	struct diagnosis d;
+
+	(void)state;
+	for (int shape = 0; shape < SHAPES; shape++) {
+		p.shape = (enum shape)shape;
+		planted_make(&r, &p);
+		r.slo->target *= 0.85;
+		assert_int_equal(robust_rank(&d, &r, r.slo, r.series.start_s[48],
+					 r.series.start_s[54], NULL),
+			0);
+		assert_int_not_equal(d.verdict, VERDICT_DIAGNOSED);
+		diagnosis_clear(&d);
+		recording_clear(&r);
+	}
+}
+
 static void three_windows_of_history_answer_unknown(void **state)
 {
 	struct planted p = usual();
@@ -225,6 +289,8 @@ int main(void)
 		cmocka_unit_test(one_latency_per_service_is_enough_for_the_service),
 		cmocka_unit_test(latencies_alone_tell_the_service),
 		cmocka_unit_test(twenty_windows_of_any_length_are_enough),
+		cmocka_unit_test(two_causes_at_once_are_both_named),
+		cmocka_unit_test(noise_around_a_tight_target_is_unknown),
 		cmocka_unit_test(three_windows_of_history_answer_unknown),
 		cmocka_unit_test(a_met_target_is_healthy),
 		cmocka_unit_test(memory_pressure_is_not_called_disk),
