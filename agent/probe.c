@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "common/log.h"
@@ -160,6 +161,33 @@ int probe_skip(struct probe *p, const char *name)
 	return program ? bpf_program__set_autoload(program, false) : -ENOENT;
 }
 
+/*
+ * Put the kernel's memory of .data and .bss where libbpf kept their initial values; it
+ * does that by itself only for skeletons. libbpf unmaps it with the object.
+ */
+static int map_variables(struct probe *p)
+{
+	struct bpf_map *map;
+
+	bpf_object__for_each_map(map, p->object)
+	{
+		const char *dot = strchr(bpf_map__name(map), '.');
+		size_t size = 0;
+		void *memory;
+
+		if (!dot || (strcmp(dot, ".bss") != 0 && strcmp(dot, ".data") != 0))
+			continue;
+		memory = (void *)(uintptr_t)bpf_map__initial_value(map, &size);
+		if (!memory)
+			return -ENOENT;
+		memory = mmap(memory, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
+			bpf_map__fd(map), 0);
+		if (memory == MAP_FAILED)
+			return -errno;
+	}
+	return 0;
+}
+
 int probe_load(struct probe *p)
 {
 	int err;
@@ -167,6 +195,8 @@ int probe_load(struct probe *p)
 	speaking = p;
 	err = bpf_object__load(p->object);
 	speaking = NULL;
+	if (!err)
+		err = map_variables(p);
 	p->loaded = err == 0;
 	return err;
 }

@@ -80,7 +80,10 @@ static __always_inline void connection_mark(struct rpc_connection *c, const stru
 	c->segments = now->segments;
 }
 
-/* A connection that was there before we were: a port that was listening is the server's. */
+/*
+ * A connection that was there before we were: a port that was listening is the server's.
+ * Else this end has dialled, unless the listener is gone: then the bytes tell.
+ */
 static __always_inline struct rpc_connection *connection_adopt(struct sock *sk)
 {
 	__u8 state = BPF_CORE_READ(sk, __sk_common.skc_state);
@@ -98,8 +101,8 @@ static __always_inline struct rpc_connection *connection_adopt(struct sock *sk)
 	connection_mark(c, &now);
 	l.netns = c->netns;
 	l.port = c->local_port;
-	if (bpf_map_lookup_elem(&listeners, &l))
-		connection_set_role(c, ROLE_SERVER);
+	c->guessed = !bpf_map_lookup_elem(&listeners, &l);
+	connection_set_role(c, c->guessed ? ROLE_CLIENT : ROLE_SERVER);
 	return c;
 }
 
@@ -114,7 +117,7 @@ static __always_inline void connection_refresh(struct rpc_connection *c)
 	c->key.cgroup_id = BPF_CORE_READ(cgroup, kn, id);
 	c->key.peer_cgroup_id = 0;
 	c->tries = 0;
-	if (!c->ignored && c->role != ROLE_UNKNOWN)
+	if (!c->ignored)
 		ends_publish(c);
 }
 
@@ -143,28 +146,29 @@ static __always_inline bool connection_wants_glance(const struct rpc_connection 
 {
 	bool request = (c->role == ROLE_CLIENT) == sending;
 
-	if (c->role == ROLE_UNKNOWN)
-		return true;
-	if (!is_first(c, request) && !c->partial)
+	if (!is_first(c, request) && !c->partial && !c->guessed)
 		return false;
 	if (c->key.protocol == RPC_TCP)
 		return c->looks < MAX_LOOKS;
 	return !request || c->key.protocol == RPC_THRIFT || c->key.protocol == RPC_POSTGRESQL;
 }
 
-/* Nobody said who is the server: the message itself does, or in the end we take the dialler's part.
- */
-static __always_inline void connection_guess_role(
+/* Hold a guessed role against what a message says of it. */
+static __always_inline void connection_check_role(
 	struct rpc_connection *c, enum rpc_verdict v, bool sending)
 {
-	if (v == RPC_REQUEST || v == RPC_NO_CALL)
-		connection_set_role(c, sending ? ROLE_CLIENT : ROLE_SERVER);
-	else if (v == RPC_RESPONSE || v == RPC_ERROR || v == RPC_STREAM || v == RPC_INTERIM)
-		connection_set_role(c, sending ? ROLE_SERVER : ROLE_CLIENT);
-	else if (c->looks >= MAX_LOOKS)
-		connection_set_role(c, ROLE_CLIENT);
-	if (c->role != ROLE_UNKNOWN)
-		connection_refresh(c);
+	bool asks = v == RPC_REQUEST || v == RPC_NO_CALL;
+	enum rpc_role role = asks == sending ? ROLE_CLIENT : ROLE_SERVER;
+
+	if (v == RPC_NOTHING || v == RPC_MESSAGE)
+		return;
+	c->guessed = 0;
+	if (role == c->role)
+		return;
+	c->start_ns = 0;
+	c->end_ns = 0;
+	connection_set_role(c, role);
+	connection_refresh(c);
 }
 
 static __always_inline enum rpc_verdict connection_glance(
@@ -178,8 +182,10 @@ static __always_inline enum rpc_verdict connection_glance(
 	c->partial = !v && g->size < 8;
 	if (!v && !c->partial && c->looks < MAX_LOOKS)
 		c->looks++;
-	if (c->role == ROLE_UNKNOWN)
-		connection_guess_role(c, v, sending);
+	if (c->guessed) {
+		connection_check_role(c, v, sending);
+		c->guessed = c->guessed && c->looks < MAX_LOOKS;
+	}
 	return v;
 }
 
@@ -265,8 +271,6 @@ static __always_inline void connection_data(struct rpc_connection *c, struct soc
 {
 	enum rpc_verdict v = connection_glance(c, g, sending);
 
-	if (c->role == ROLE_UNKNOWN)
-		return;
 	if ((c->role == ROLE_CLIENT) == sending)
 		connection_request(c, sk, now, v);
 	else
@@ -325,7 +329,7 @@ static __always_inline void connection_closed(struct sock *sk, bool for_good, __
 
 	if (!c)
 		return;
-	if (!c->ignored && c->key.cgroup_id && c->role != ROLE_UNKNOWN) {
+	if (!c->ignored && c->key.cgroup_id) {
 		connection_settle(c, sk);
 		if (for_good && c->start_ns) {
 			e = edge_of(c);

@@ -27,7 +27,7 @@ static __always_inline void count_loss(enum rpc_loss loss, __u64 n)
 	__sync_fetch_and_add(&losses[loss], n);
 }
 
-enum rpc_role { ROLE_UNKNOWN, ROLE_CLIENT, ROLE_SERVER };
+enum rpc_role { ROLE_CLIENT, ROLE_SERVER };
 
 /* One end of a TCP connection. Written under the socket's lock, but for what flush claims. */
 struct rpc_connection {
@@ -52,6 +52,8 @@ struct rpc_connection {
 	__u8 error;   /* the open call failed */
 	__u8 partial; /* the last message was too short to be recognised */
 	__u8 own;     /* `waiting_ns` is this call's */
+	__u8 guessed; /* nobody said which role; a message that does corrects it */
+	__u8 pad0[7];
 };
 
 /* A socket's own counters, cumulative. */
