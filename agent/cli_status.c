@@ -6,6 +6,7 @@
 
 #include "agent/collect.h"
 #include "agent/control.h"
+#include "agent/privilege.h"
 #include "common/log.h"
 
 static void print_value(const json_t *value)
@@ -67,7 +68,10 @@ static void add_support(void *ctx, const char *feature, const char *how, const c
 /* Load everything once, in this process, to see what this kernel takes. */
 static json_t *probe_support(void)
 {
-	struct collect_options o = {.max_containers = 64, .max_edges = 256, .max_connections = 256};
+	struct collect_options o = {.no_bpf = !privilege_check(),
+		.max_containers = 64,
+		.max_edges = 256,
+		.max_connections = 256};
 	struct collector *c;
 	json_t *lines;
 

@@ -244,6 +244,10 @@ static void open_probes(struct collector *c)
 		.cgroup_subsys = c->subsys,
 		.strategy = c->o.strategy};
 
+	if (c->o.no_bpf) {
+		c->sched_error = c->capture_error = -EPERM; /* said by privilege_check() */
+		return;
+	}
 	if (!c->tree.v2 && c->subsys < 0) {
 		c->sched_error = c->capture_error = -ENOTSUP;
 		log_warning(
@@ -254,7 +258,12 @@ static void open_probes(struct collector *c)
 	c->sched_error =
 		sched_open(&c->sched, c->subsys, c->o.max_containers * CGROUPS_PER_CONTAINER);
 	c->capture_error = capture_open(&c->capture, &options);
-	if (c->capture_error)
+	if (c->capture_error == -EINVAL && c->o.strategy)
+		log_warning("--strategy %s: no such strategy; leave it out for the best of this "
+			    "kernel; "
+			    "going on without latencies",
+			c->o.strategy);
+	else if (c->capture_error)
 		log_warning("capture: not loaded: %s; going on with counters only: no latencies",
 			strerror(-c->capture_error));
 }
@@ -274,7 +283,13 @@ static int open_tables(struct collector *c)
 	c->sum = calloc(c->o.max_containers, sizeof(*c->sum));
 	if (!err && (!c->last || !c->sum))
 		err = -ENOMEM;
-	return err ? err : containers_open(&c->containers, &options);
+	if (!err)
+		err = containers_open(&c->containers, &options);
+	if (err)
+		log_error("tables for %u containers and %u edges: %s; give --max-containers or "
+			  "--max-edges less",
+			c->o.max_containers, c->o.max_edges, strerror(-err));
+	return err;
 }
 
 int collect_open(struct collector **out, const struct collect_options *o)

@@ -8,6 +8,7 @@
 #ifndef SAGE_AGENT_COLLECT_H
 #define SAGE_AGENT_COLLECT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "agent/cgroup_name.h"
@@ -19,12 +20,13 @@ struct collect_options {
 	const char *cgroup_below;       /* see cgroup_tree_find(); NULL = all mounts */
 	const struct kubernetes *names; /* NULL without a cluster; not owned */
 	const char *strategy;           /* see capture.h; NULL = the best */
+	bool no_bpf;                    /* this process may not load programs: counters only */
 	uint32_t max_containers, max_edges, max_connections;
 };
 
 struct collector;
 
-/* Returns 0, -ENOENT without a cgroup hierarchy (already logged), or -errno. */
+/* Returns 0, -ENOENT without a cgroup hierarchy, -ENOMEM; already logged. */
 int collect_open(struct collector **c, const struct collect_options *o);
 
 /* Readable when cgroups came or went: call collect_events(). -1 when there is nothing to watch. */

@@ -2,6 +2,7 @@
 
 #include <cap-ng.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 
@@ -12,26 +13,31 @@ static const unsigned acting[] = {CAP_SYS_ADMIN, CAP_NET_ADMIN, CAP_DAC_OVERRIDE
 
 #define COUNT(array) (sizeof(array) / sizeof(*(array)))
 
+static bool has(unsigned capability)
+{
+	return capng_have_capability(CAPNG_EFFECTIVE, capability);
+}
+
 bool privilege_check(void)
 {
 	char missing[128] = "";
+	size_t length = 0;
 
-	if (capng_get_caps_process() || capng_have_capability(CAPNG_EFFECTIVE, CAP_SYS_ADMIN))
-		return true; /* CAP_SYS_ADMIN includes the first two; or unknown: the kernel will
-				say */
+	if (capng_get_caps_process())
+		return true; /* unknown: the kernel will say */
 	for (size_t i = 0; i < COUNT(watching); i++) {
-		if (capng_have_capability(CAPNG_EFFECTIVE, watching[i]))
+		if (has(watching[i]) || (watching[i] != CAP_SYS_PTRACE && has(CAP_SYS_ADMIN)))
 			continue;
-		strncat(missing, missing[0] ? ", " : "", sizeof(missing) - strlen(missing) - 1);
-		strncat(missing, capng_capability_to_name(watching[i]),
-			sizeof(missing) - strlen(missing) - 1);
+		length += (size_t)snprintf(missing + length, sizeof(missing) - length, "%s%s",
+			length ? ", " : "", capng_capability_to_name(watching[i]));
 	}
-	if (!missing[0])
+	if (!length)
 		return true;
-	log_warning("missing capabilities: %s; run as root, or grant them, to see calls and the "
-		    "scheduler",
+	log_warning(
+		"missing capabilities: %s; run as root, or grant them, to see calls, the scheduler "
+		"and the network of containers",
 		missing);
-	return false;
+	return has(CAP_SYS_ADMIN) || (has(CAP_BPF) && has(CAP_PERFMON));
 }
 
 static void keep(const unsigned *capability, size_t count, const bool *had)

@@ -10,7 +10,7 @@
 
 #include <stdbool.h>
 
-/* Logs what is missing for the probes, with the remedy. True when nothing is. */
+/* Logs what is missing for the probes, with the remedy. True when BPF programs may be loaded. */
 bool privilege_check(void);
 
 /* Give up the rest, in this thread and those it starts. Returns 0 or -errno, already logged. */

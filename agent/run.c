@@ -158,7 +158,14 @@ static int loop(struct agent *a)
 
 /* ---- start and stop -------------------------------------------------------------------- */
 
-static int open_signals(struct agent *a)
+static int loop_failed(int err)
+{
+	if (err)
+		log_error("main loop: %s; cannot go on", strerror(-err));
+	return err;
+}
+
+static int open_loop(struct agent *a)
 {
 	sigset_t set;
 
@@ -166,11 +173,14 @@ static int open_signals(struct agent *a)
 	sigemptyset(&set);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGTERM);
-	if (sigprocmask(
-		    SIG_BLOCK, &set, NULL)) /* before any thread starts, so that all inherit it */
+	/* Before any thread starts, so that all inherit it. */
+	if (sigprocmask(SIG_BLOCK, &set, NULL))
 		return -errno;
 	a->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	return a->signals < 0 ? -errno : 0;
+	a->epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (a->signals < 0 || a->epoll < 0)
+		return -errno;
+	return tick_open(&a->tick, a->o->interval_ms);
 }
 
 static void open_actuator(struct agent *a)
@@ -221,9 +231,8 @@ static int open_control(struct agent *a)
 	int err = control_open(&a->control, a->o->control, run_answer, a);
 
 	if (err == -EADDRINUSE)
-		log_error("%s: another agent answers there, or it is no socket; stop that agent or "
-			  "give "
-			  "--control another path",
+		log_error("%s: another agent answers there, or it is no socket; stop that agent "
+			  "or give --control another path",
 			a->o->control);
 	else if (err)
 		log_warning(
@@ -243,16 +252,14 @@ static int open_parts(struct agent *a)
 		return err;
 	open_kubernetes(a);
 	collect.names = a->kubernetes;
+	collect.no_bpf = !privilege_check();
 	err = collect_open(&a->collector, &collect);
 	if (err)
 		return err;
 	open_actuator(a);
 	malloc_trim(0); /* loading the probes took the kernel's BTF, some MB, for a moment */
 	privilege_drop(a->o->mode == ACTUATOR_ENFORCE);
-	err = open_uplink(a);
-	if (err)
-		return err;
-	return tick_open(&a->tick, a->o->interval_ms);
+	return open_uplink(a);
 }
 
 static int watch_parts(struct agent *a)
@@ -294,24 +301,20 @@ static void stop(struct agent *a)
 int run(const struct run_options *o)
 {
 	struct agent a = {.o = o, .epoll = -1, .signals = -1, .tick = {.fd = -1}};
-	int err = open_signals(&a);
+	int err = loop_failed(open_loop(&a));
 
 	a.started_ns = clock_monotonic_ns();
-	a.epoll = epoll_create1(EPOLL_CLOEXEC);
 	privilege_raise_files();
-	privilege_check();
 	if (!err)
-		err = a.epoll < 0 ? -errno : open_parts(&a);
+		err = open_parts(&a);
 	if (!err)
-		err = watch_parts(&a);
+		err = loop_failed(watch_parts(&a));
 	if (!err) {
 		log_info("node %s: watching, mode %s, window %u ms", o->node,
 			actuator_mode_name(o->mode), o->interval_ms);
-		err = loop(&a);
+		err = loop_failed(loop(&a));
 	}
 	stop(&a);
-	if (err)
-		log_error("stopped: %s", strerror(-err));
 	fflush(NULL);
 	_exit(err ? 1 : 0); /* nng's threads may still wait for an answer that never comes */
 }

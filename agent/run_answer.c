@@ -1,5 +1,6 @@
 #include "agent/run_answer.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "agent/report.h"
@@ -39,11 +40,13 @@ static json_t *agent_section(const struct agent *a)
 static json_t *uplink_section(const struct agent *a)
 {
 	struct uplink_stats s;
+	double ago_s;
 
 	uplink_stats(a->uplink, &s);
+	ago_s = ((double)clock_wall_ns() - (double)s.last_ack_ns) / 1e9;
 	return json_pack("{s:s, s:b, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "analyzer",
-		a->o->analyzer ? a->o->analyzer : "none", "connected", s.connected, "last_ack",
-		s.last_ack_ns ? json_real((double)s.last_ack_ns / 1e9) : json_null(), "produced",
+		a->o->analyzer ? a->o->analyzer : "none", "connected", s.connected,
+		"last_ack_s_ago", report_number(s.last_ack_ns ? ago_s : NAN), "produced",
 		(json_int_t)s.produced, "recovered", (json_int_t)s.recovered, "stored",
 		(json_int_t)s.stored, "dropped", (json_int_t)s.dropped, "pending",
 		(json_int_t)s.pending, "spool_bytes", (json_int_t)s.spool_bytes, "reports_dropped",
