@@ -8,40 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "analyzer/live.h"
-
-/* One end of a service edge or of a service. Rates are per second. */
-struct calls {
-	struct hist latency;
-	double answered, errors, per_s;
-};
-
-struct edge_sum {
-	uint32_t edge; /* entity */
-	struct calls client, server;
-	double rtt_sum, rtt_calls, retransmits, segments, sent_per_s, received_per_s;
-	float connect_us;
-};
-
-struct service_sum {
-	uint32_t service; /* entity; GRAPH_NONE where none */
-	struct calls server;
-	struct hist self;
-	double waited_us; /* on its own calls, summed over requests */
-	double sum[CONTAINER_METRICS], worst[CONTAINER_METRICS];
-	unsigned count[CONTAINER_METRICS];
-	bool present;
-};
-
-struct closing {
-	struct live *l;
-	const struct live_window *w;
-	size_t row;
-	bool gaps_only;
-	struct edge_sum **edge;       /* [capacity] by entity number, NULL where no calls */
-	struct service_sum **service; /* [capacity] by entity number */
-	uint32_t capacity;
-};
+#include "analyzer/closing.h"
 
 static const struct {
 	const char *name;
@@ -137,80 +104,6 @@ static struct service_sum *service_sum(struct closing *c, uint32_t service)
 	return c->service[service];
 }
 
-/* A name that can stand in a graph, or GRAPH_NONE (counted). */
-static uint32_t service_named(struct closing *c, const char *name)
-{
-	struct graph *g = &c->l->recording.graph;
-	uint32_t known = graph_find(g, name);
-
-	if (known != GRAPH_NONE && g->entity[known].kind == ENTITY_SERVICE)
-		return known;
-	if (!*name || strstr(name, "->") || !strncmp(name, "host:", 5) ||
-		g->entities >= LIVE_MAX_ENTITIES) {
-		c->l->refused++;
-		return GRAPH_NONE;
-	}
-	return graph_service(g, name);
-}
-
-static const struct fleet_container *container_of(const struct closing *c, uint32_t number)
-{
-	const struct fleet *f = &c->l->fleet;
-
-	return number < f->containers ? f->container[number] : NULL;
-}
-
-static uint32_t service_of(struct closing *c, uint32_t container)
-{
-	const struct fleet_container *k = container_of(c, container);
-
-	return k ? service_named(c, k->service) : GRAPH_NONE;
-}
-
-static void learn_addresses(struct closing *c)
-{
-	double now_s = (double)c->w->end_ns / 1e9;
-
-	for (size_t i = 0; i < c->w->edges; i++) {
-		const struct live_edge_key *k = &c->w->edge[i]->key;
-		const struct fleet_container *own = container_of(c, k->container);
-		uint32_t service = service_of(c, k->container);
-
-		if (service == GRAPH_NONE)
-			continue;
-		if (k->side == WIRE_SERVER)
-			resolve_learn(
-				&c->l->resolve, own->agent, k->local_addr, k->port, service, now_s);
-		resolve_learn(&c->l->resolve, own->agent, k->local_addr, RESOLVE_ANY_PORT, service,
-			now_s);
-	}
-}
-
-static uint32_t external(struct closing *c, const struct live_edge_key *k)
-{
-	char name[64];
-
-	resolve_print(k->peer_addr, k->port, name, sizeof(name));
-	return service_named(c, name);
-}
-
-/* The service at the other end; GRAPH_NONE when it is one of ours, but which is unknown. */
-static uint32_t peer_service(struct closing *c, const struct live_edge_key *k)
-{
-	const struct fleet_container *own = container_of(c, k->container);
-	uint16_t port = k->side == WIRE_CLIENT ? k->port : RESOLVE_ANY_PORT;
-	uint32_t found = service_of(c, k->peer);
-
-	if (found != GRAPH_NONE)
-		return found;
-	found = resolve_find(&c->l->resolve, own->agent, k->peer_addr, port);
-	if (found == RESOLVE_AMBIGUOUS)
-		return GRAPH_NONE;
-	if (found != RESOLVE_UNKNOWN)
-		return found;
-	return k->side == WIRE_CLIENT ? external(c, k) : service_named(c, GRAPH_USER);
-}
-
 static void add_calls(struct calls *into, const struct live_edge *e, double covered_s)
 {
 	double failed = (double)(e->errors + e->unanswered);
@@ -249,8 +142,8 @@ static void keep_protocol(struct graph *g, uint32_t edge, unsigned protocol)
 
 static int add_one_edge(struct closing *c, const struct live_edge *e)
 {
-	const struct fleet_container *own = container_of(c, e->key.container);
-	uint32_t service = service_of(c, e->key.container), peer;
+	const struct fleet_container *own = closing_container(c, e->key.container);
+	uint32_t service = closing_service(c, e->key.container), peer;
 	double covered_s;
 	struct service_sum *s;
 	struct edge_sum *sum;
@@ -269,7 +162,7 @@ static int add_one_edge(struct closing *c, const struct live_edge *e)
 	} else {
 		s->waited_us += (double)e->latency.sum_ns / 1e3;
 	}
-	peer = peer_service(c, &e->key);
+	peer = closing_peer(c, &e->key);
 	if (peer == GRAPH_NONE)
 		return 0;
 	sum = e->key.side == WIRE_CLIENT ? edge_sum(c, service, peer) : edge_sum(c, peer, service);
@@ -382,7 +275,7 @@ static void add_counters(struct closing *c, const struct live_counters *n, bool 
 		value[m] = n->count[m] ? (float)v : NAN;
 	}
 	fleet_measured(k, value, normal);
-	service = k->serves ? service_of(c, n->container) : GRAPH_NONE;
+	service = k->serves ? closing_service(c, n->container) : GRAPH_NONE;
 	s = service == GRAPH_NONE ? NULL : service_sum(c, service);
 	if (!s || !strcmp(k->service, GRAPH_USER))
 		return;
@@ -470,7 +363,7 @@ long live_write_row(struct live *l, const struct live_window *w, bool normal)
 
 	if (!err) {
 		c.row = (size_t)row;
-		learn_addresses(&c);
+		err = closing_learn(&c);
 	}
 	for (size_t i = 0; !err && i < w->edges; i++)
 		err = add_one_edge(&c, w->edge[i]);

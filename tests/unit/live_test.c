@@ -163,6 +163,31 @@ static void an_unknown_server_is_named_by_its_address(void **state)
 	live_clear(&l);
 }
 
+/* front calls cart by the virtual address 10.0.0.99:8000, cart sees front's own address. */
+static void a_virtual_address_is_learnt_from_its_other_end(void **state)
+{
+	struct live l;
+	struct wire_window w;
+	uint32_t front;
+
+	(void)state;
+	live_init(&l, &two_seconds);
+	for (uint64_t s = 1000; s < 1002; s++) {
+		made_window(&w, s);
+		front = made_container(&w, 11, "front", "app");
+		made_edge(&w, front, WIRE_CLIENT, 1, 99, 8000, 20, 3000);
+		made_edge(&w, front, WIRE_CLIENT, 1, 98, 8000, 7, 3000);
+		add(&l, "a", &w, NS);
+		add_callee(&l, s, NS);
+	}
+	close_all(&l, NS);
+	assert_near(value(&l, "front->cart", "client_p50_us", 0), 3000);
+	assert_near(value(&l, "front->cart", "server_p50_us", 0), 2000);
+	assert_int_equal(graph_find(&l.recording.graph, "front->10.0.0.99:8000"), GRAPH_NONE);
+	assert_near(value(&l, "front->10.0.0.98:8000", "requests_per_s", 0), 7);
+	live_clear(&l);
+}
+
 static void a_window_waits_for_agents_lately_heard_from(void **state)
 {
 	struct live l;
@@ -287,6 +312,7 @@ int main(void)
 		cmocka_unit_test(a_sidecar_without_calls_is_not_the_service),
 		cmocka_unit_test(a_container_named_user_is_the_outside_world),
 		cmocka_unit_test(an_unknown_server_is_named_by_its_address),
+		cmocka_unit_test(a_virtual_address_is_learnt_from_its_other_end),
 		cmocka_unit_test(a_window_waits_for_agents_lately_heard_from),
 		cmocka_unit_test(a_late_window_fills_gaps_and_is_counted),
 		cmocka_unit_test(adding_again_after_closing_changes_nothing),
