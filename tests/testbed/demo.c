@@ -56,7 +56,7 @@ static const struct argp_option option_table[] = {
 	{"window", KEY_WINDOW, "S", 0, "Length of a window, seconds (1)", 1},
 	{"http", KEY_HTTP, "PORT", 0, "Port of the dashboard (8080)", 1},
 	{"port", KEY_PORT, "PORT", 0, "Port the analyzer takes windows at (7411)", 1},
-	{"name", 'n', "NAME", 0, "Name of the instance (sage-testbed)", 1},
+	{"name", 'n', "NAME", 0, "Name of the instance (" STAGE_NAME ")", 1},
 	{0},
 };
 
@@ -302,7 +302,7 @@ int main(int argc, char **argv)
 	static struct stage stage;
 	char agent[SITE_PATH], analyzer[SITE_PATH], topology[SITE_PATH];
 	struct options o = {
-		.stage = {.name = "sage-testbed",
+		.stage = {.name = STAGE_NAME,
 			.seed = "1",
 			.port = "7411",
 			.http_port = "8080",

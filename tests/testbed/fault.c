@@ -15,14 +15,14 @@
 #include "tests/testbed/links.h"
 #include "tests/testbed/spawn.h"
 
-#define MEASURE_S 2
+#define MEASURE_S 8
 /* A pod with less cannot feed an antagonist and its service: that would be an outage. */
 #define ANTAGONIST_QUOTA 0.12
-#define QUOTA_ROOM 1.25  /* quota left, as a multiple of what is used */
+#define QUOTA_ROOM 1.35  /* quota left, as a multiple of what is used */
 #define QUOTA_MIN 0.01   /* cores */
 #define RATE_ROOM 1.3    /* bandwidth left, likewise */
 #define MEMORY_SHARE 0.6 /* of the working set that no longer fits */
-#define DISK_ROOM 1.12
+#define DISK_ROOM 1.08
 #define LOSS_SHARE 0.04
 #define SLOW_BUSY 0.55 /* share of time the slow path's lock is held */
 #define SLOW_MS 30.0

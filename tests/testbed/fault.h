@@ -42,7 +42,7 @@ bool fault_is_fixable(enum fault_kind kind);
 /* Whether this service can have this fault. */
 bool fault_fits(const struct site *s, enum fault_kind kind, const struct service *service);
 
-/* Apply it, measuring first for about two seconds. Returns 0 or -errno, with nothing applied. */
+/* Apply it, measuring first, for up to eight seconds. Returns 0 or -errno, with nothing applied. */
 int fault_apply(
 	struct fault *f, const struct site *s, enum fault_kind kind, const struct service *service);
 

@@ -66,12 +66,14 @@ static int start_analyzer(struct stage *s)
 	return start(s, STAGE_ANALYZER, argv) < 0 ? -EIO : 0;
 }
 
+/* The usual instance answers `sage-agent top` where it looks first; others beside it do not. */
 static int start_agent(struct stage *s)
 {
 	char url[64], rule[96], allow[64], state[SITE_PATH], control[SITE_PATH];
+	bool usual = !strcmp(s->options.name, STAGE_NAME);
 	char *argv[] = {(char *)s->options.agent, "run", "--analyzer", url, "--name-rule", rule,
-		"--mode", "enforce", "--allow", allow, "--state", state, "--control", control,
-		NULL};
+		"--mode", "enforce", "--allow", allow, "--state", state, usual ? NULL : "--control",
+		control, NULL};
 
 	snprintf(url, sizeof(url), "tcp://127.0.0.1:%s", s->options.port);
 	snprintf(rule, sizeof(rule), "/%s/{service}/{container}", s->options.name);

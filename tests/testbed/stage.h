@@ -12,6 +12,8 @@
 #include "tests/testbed/api.h"
 #include "tests/testbed/site.h"
 
+#define STAGE_NAME "sage-testbed" /* of the usual instance */
+
 enum stage_part { STAGE_TESTBED, STAGE_ANALYZER, STAGE_AGENT, STAGE_PARTS };
 
 struct stage_options {
