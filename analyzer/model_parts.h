@@ -41,6 +41,14 @@ float model_from_z(const struct gvae_column *c, float z);
 int model_scale(
 	struct gvae *g, const struct model_view *v, const size_t *row, size_t count, double target);
 
+/*
+ * What a new model takes over from an old one: the scales of its columns, and the weights of
+ * every net that has the same inputs and outputs, by name. m->weights must be there. Return 0
+ * or -ENOMEM.
+ */
+int model_inherit_scales(struct model *m, const struct model *old);
+int model_inherit_weights(struct model *m, const struct model *old);
+
 /* Room to run nets on `rows` rows of state; one thread. */
 struct model_run {
 	size_t rows;

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <xxhash.h>
 
 #include "analyzer/model_parts.h"
 
@@ -266,74 +265,6 @@ static int fit(struct model *m, const struct model_view *v, const size_t *row, s
 	return err;
 }
 
-/* ---- what is kept of an older model ---- */
-
-static uint64_t column_hash(const struct gvae *g, uint32_t source, uint64_t seed)
-{
-	const struct gvae_column *c = &g->column[source];
-
-	if (source >= g->xs + g->ys) {
-		const char *name = g->entity[source - g->xs - g->ys].name;
-
-		return XXH3_64bits_withSeed(name, strlen(name), seed + 1);
-	}
-	seed = XXH3_64bits_withSeed(c->entity, strlen(c->entity), seed);
-	return XXH3_64bits_withSeed(c->metric, strlen(c->metric), seed);
-}
-
-/* The same for nets of one family with the same inputs and outputs, by name. */
-static uint64_t net_hash(
-	const struct gvae *g, const struct gvae_net *net, uint32_t output, uint64_t family)
-{
-	uint64_t hash = column_hash(g, output, family);
-
-	for (uint32_t i = 0; i < net->shape.inputs; i++)
-		hash = column_hash(g, g->source[net->first_source + i], hash);
-	return hash + net->shape.hidden * 131 + net->shape.layers;
-}
-
-static void inherit_nets(struct model *m, const struct model *old, const struct gvae_net *new_net,
-	uint32_t new_count, const struct gvae_net *old_net, uint32_t old_count, uint64_t family)
-{
-	for (uint32_t i = 0; i < new_count; i++) {
-		uint32_t from = family ? m->g.xs + m->g.ys : m->g.xs; /* decoders put out Y */
-		uint64_t hash = net_hash(&m->g, &new_net[i], from + new_net[i].output, family);
-
-		for (uint32_t k = 0; new_net[i].shape.inputs && k < old_count; k++) {
-			uint32_t old_from = family ? old->g.xs + old->g.ys : old->g.xs;
-
-			if (net_hash(&old->g, &old_net[k], old_from + old_net[k].output, family) !=
-				hash)
-				continue;
-			memcpy(m->weights + new_net[i].weight, old->weights + old_net[k].weight,
-				mlp_parameters(&new_net[i].shape) * sizeof(float));
-			break;
-		}
-	}
-}
-
-/* Weights mean something only with the scales they were learnt at: those are kept too. */
-static void inherit_scales(struct model *m, const struct model *old)
-{
-	for (uint32_t i = 0; i < m->g.xs + m->g.ys; i++)
-		for (uint32_t k = 0; k < old->g.xs + old->g.ys; k++) {
-			struct gvae_column *to = &m->g.column[i];
-			const struct gvae_column *from = &old->g.column[k];
-
-			if (strcmp(to->metric, from->metric) || strcmp(to->entity, from->entity))
-				continue;
-			to->center = from->center;
-			to->spread = from->spread;
-		}
-}
-
-static void inherit_weights(struct model *m, const struct model *old)
-{
-	inherit_nets(m, old, m->g.encoder, m->g.entities, old->g.encoder, old->g.entities, 1);
-	inherit_nets(m, old, m->g.prior, m->g.entities, old->g.prior, old->g.entities, 2);
-	inherit_nets(m, old, m->g.decoder, m->g.nodes, old->g.decoder, old->g.nodes, 0);
-}
-
 static size_t usable_rows(const struct model_view *v, const bool *use, size_t *row)
 {
 	size_t count = 0;
@@ -358,15 +289,15 @@ static int train(struct model *m, const struct model *old, const struct model_vi
 		err = count < FEWEST_WINDOWS ? -ENODATA : 0;
 	}
 	if (!err && old)
-		inherit_scales(m, old);
+		err = model_inherit_scales(m, old);
 	if (!err)
 		err = model_scale(&m->g, v, row, count, slo->target);
 	if (!err) {
 		gvae_init(&m->g, m->weights, o->seed);
-		if (old)
-			inherit_weights(m, old);
-		err = fit(m, v, row, count, slo->target, o);
+		err = old ? model_inherit_weights(m, old) : 0;
 	}
+	if (!err)
+		err = fit(m, v, row, count, slo->target, o);
 	free(row);
 	return err;
 }

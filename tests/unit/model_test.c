@@ -232,6 +232,34 @@ static void retraining_goes_on_from_what_was_learnt(void **state)
 	model_free(warm);
 }
 
+/* The chain grows by a fifth service behind the fourth: what does not touch it starts as it was. */
+static void a_grown_graph_keeps_the_nets_that_did_not_change(void **state)
+{
+	struct fixture *f = *state;
+	struct recording grown;
+	struct model_options o;
+	struct model *same, *more;
+
+	model_options_default(&o);
+	o.epochs = 0;
+	assert_int_equal(model_retrain(&same, f->m, &f->r, f->r.slo, NULL, &o), 0);
+	assert_memory_equal(same->weights, f->m->weights, model_parameters(f->m) * sizeof(float));
+	system_record(&grown, &(struct system){.services = 5, .windows = 40, .seed = 8});
+	assert_int_equal(model_retrain(&more, f->m, &grown, grown.slo, NULL, &o), 0);
+	assert_true(model_parameters(more) > model_parameters(f->m));
+	for (size_t i = 0; i < 3; i++) {
+		static const char *const kept[] = {"s1", "s2", "s3"};
+		const struct gvae_net *from = &f->m->g.encoder[gvae_find(&f->m->g, kept[i])];
+		const struct gvae_net *to = &more->g.encoder[gvae_find(&more->g, kept[i])];
+
+		assert_memory_equal(more->weights + to->weight, f->m->weights + from->weight,
+			mlp_parameters(&to->shape) * sizeof(float));
+	}
+	model_free(same);
+	model_free(more);
+	recording_clear(&grown);
+}
+
 static void holes_in_the_data_do_no_harm(void **state)
 {
 	struct recording r;
@@ -293,6 +321,7 @@ int main(void)
 		cmocka_unit_test(a_restored_model_answers_the_same),
 		cmocka_unit_test(a_damaged_blob_is_refused),
 		cmocka_unit_test(retraining_goes_on_from_what_was_learnt),
+		cmocka_unit_test(a_grown_graph_keeps_the_nets_that_did_not_change),
 		cmocka_unit_test(holes_in_the_data_do_no_harm),
 		cmocka_unit_test(fewer_than_eight_windows_are_not_enough),
 		cmocka_unit_test(training_stops_when_told),
