@@ -17,6 +17,12 @@ struct place {
 	UT_hash_handle hh;
 };
 
+struct named {
+	char name[WIRE_NAME];
+	uint32_t number;
+	UT_hash_handle hh;
+};
+
 void fleet_init(struct fleet *f)
 {
 	memset(f, 0, sizeof(*f));
@@ -39,29 +45,47 @@ void fleet_clear(struct fleet *f)
 	for (uint32_t i = 0; i < f->containers; i++)
 		if (f->container[i])
 			forget(f, i);
+	for (struct named *n = f->names, *next; n; n = next) {
+		struct named *names = f->names;
+
+		next = n->hh.next;
+		HASH_DEL(names, n);
+		f->names = names;
+		free(n);
+	}
 	free(f->container);
 	free(f->agent);
 	fleet_init(f);
 }
 
-uint32_t fleet_agent(struct fleet *f, const char *name)
+static uint32_t add_agent(struct fleet *f, const char *name)
 {
-	struct fleet_agent *grown;
+	struct named *names = f->names, *n = calloc(1, sizeof(*n));
+	struct fleet_agent *grown = NULL;
 
-	for (uint32_t i = 0; i < f->agents; i++)
-		if (!strcmp(f->agent[i].name, name))
-			return i;
-	grown = f->agents < FLEET_MAX_AGENTS
-			? realloc(f->agent, (f->agents + 1) * sizeof(*f->agent))
-			: NULL;
+	if (n && f->agents < FLEET_MAX_AGENTS)
+		grown = realloc(f->agent, (f->agents + 1) * sizeof(*f->agent));
 	if (!grown) {
+		free(n);
 		f->refused++;
 		return FLEET_NONE;
 	}
 	f->agent = grown;
 	memset(&grown[f->agents], 0, sizeof(*grown));
 	snprintf(grown[f->agents].name, sizeof(grown->name), "%s", name);
+	snprintf(n->name, sizeof(n->name), "%s", name);
+	n->number = f->agents;
+	HASH_ADD_STR(names, name, n);
+	f->names = names;
 	return f->agents++;
+}
+
+uint32_t fleet_agent(struct fleet *f, const char *name)
+{
+	struct named *n, *names = f->names;
+
+	HASH_FIND_STR(names, name, n);
+	return n ? n->number : add_agent(f, name);
 }
 
 void fleet_heard(struct fleet_agent *a, const uint8_t boot_id[16], const struct wire_window *w,

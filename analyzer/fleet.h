@@ -50,6 +50,7 @@ struct fleet_container {
 struct fleet {
 	struct fleet_agent *agent; /* [agents] */
 	uint32_t agents;
+	void *names;                        /* agent's name -> number */
 	struct fleet_container **container; /* [containers], NULL where forgotten */
 	uint32_t containers;
 	void *index;      /* (agent, cgroup id) -> number */

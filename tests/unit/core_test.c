@@ -38,6 +38,8 @@ static int remove_dir(void **state)
 	return rmdir(dir);
 }
 
+static size_t train_after = 1000000; /* never, unless a test wants it */
+
 static struct core *open_core(void)
 {
 	struct core_options o = {.data = dir,
@@ -45,7 +47,7 @@ static struct core *open_core(void)
 		.keep_s = 7200,
 		.retain_s = 7200,
 		.retain_bytes = 1 << 30,
-		.train_after = 1000000,
+		.train_after = train_after,
 		.retrain_s = 1e6,
 		.method = METHOD_ROBUST,
 		.mode = ACT_RECOMMEND};
@@ -228,6 +230,35 @@ static void an_open_incident_is_taken_up_after_a_restart(void **state)
 	core_close(c);
 }
 
+static void a_model_is_trained_beside_and_survives_a_restart(void **state)
+{
+	uint64_t t = even_second(), deadline_ns = clock_monotonic_ns() + 60 * 1000000000ULL;
+	struct core *c;
+	size_t parameters;
+
+	(void)state;
+	train_after = 20;
+	c = open_core();
+	for (uint64_t i = 0; i < 60; i++)
+		assert_int_equal(ship(c, i + 1, t + i, 10, 1000 + (unsigned)(i % 9) * 100), 0);
+	while (!c->model.model && clock_monotonic_ns() < deadline_ns)
+		core_step(c, 50);
+	assert_non_null(c->model.model);
+	assert_int_equal(c->model.version, 1);
+	assert_int_equal(c->model.windows, 30);
+	assert_int_equal(c->live.recording.slos, 1);
+	assert_true(c->live.recording.slo[0].proposed);
+	parameters = model_parameters(c->model.model);
+	core_close(c);
+	c = open_core();
+	train_after = 1000000;
+	assert_non_null(c->model.model);
+	assert_int_equal(c->model.version, 1);
+	assert_int_equal(model_parameters(c->model.model), parameters);
+	assert_true(c->live.recording.slo[0].proposed);
+	core_close(c);
+}
+
 static void another_window_length_is_refused(void **state)
 {
 	struct core_options o = {.data = dir,
@@ -257,6 +288,8 @@ int main(void)
 			a_missed_target_is_diagnosed_and_recovers, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(
 			an_open_incident_is_taken_up_after_a_restart, make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(
+			a_model_is_trained_beside_and_survives_a_restart, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(
 			another_window_length_is_refused, make_dir, remove_dir),
 	};
