@@ -231,7 +231,7 @@ static int judge_service(struct work *k, uint32_t service)
 	return 0;
 }
 
-static int judge_edge(struct work *k, uint32_t edge)
+static void judge_edge(struct work *k, uint32_t edge)
 {
 	const struct entity *e = &k->g->entity[edge];
 	const float *client = k->client[edge];
@@ -251,7 +251,6 @@ static int judge_edge(struct work *k, uint32_t edge)
 	if (gap)
 		judge(k, edge, gap, normal_of(k, client), rise(k, client));
 	free(gap);
-	return 0;
 }
 
 static int measure(struct work *k, uint32_t entry)
@@ -278,7 +277,7 @@ static int measure(struct work *k, uint32_t entry)
 		if (e->kind == ENTITY_SERVICE && strcmp(e->name, GRAPH_USER))
 			error = judge_service(k, i);
 		else if (e->kind == ENTITY_EDGE)
-			error = judge_edge(k, i);
+			judge_edge(k, i);
 	}
 	return error;
 }

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NORMALS_MAX 4096
+#define NORMALS_MAX 1024
 #define NORMALS_MIN 3
 #define MAD_TO_SIGMA 1.4826
 #define MOVED_SIGMAS 3

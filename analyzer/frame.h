@@ -30,7 +30,7 @@ struct shift {
 
 /*
  * Normal is every row outside [from_s, to_s) where use[row] holds (NULL = all) and
- * the SLO metric is known and within its target; the latest 4,096 of them. Returns 0 or -ENOMEM.
+ * the SLO metric is known and within its target; the latest 1,024 of them. Returns 0 or -ENOMEM.
  */
 int frame_open(struct frame *f, const struct recording *r, const struct slo *slo, double from_s,
 	double to_s, const bool *use);

@@ -139,13 +139,13 @@ static void add_service_evidence(struct diagnosis *d, const struct suspicion *s,
 {
 	const struct suspect *p = &s->suspect[service];
 
-	for (size_t l = 0; l < s->lenses && l < 1; l++) {
-		const struct part *own = &s->seen[l].part[service];
+	if (s->lenses) {
+		const struct part *own = &s->seen[0].part[service];
 
 		if (own->known && own->weight > 0)
 			add_evidence(d, service, own_metric(s), &own->shift);
-		if (p->edge != GRAPH_NONE && s->seen[l].part[p->edge].known)
-			add_evidence(d, p->edge, gap_metric(s), &s->seen[l].part[p->edge].shift);
+		if (p->edge != GRAPH_NONE && s->seen[0].part[p->edge].known)
+			add_evidence(d, p->edge, gap_metric(s), &s->seen[0].part[p->edge].shift);
 	}
 	for (int i = 0; i < RESOURCES; i++)
 		if (p->moved[i].strength > 0.05)
