@@ -177,7 +177,8 @@ static void merge_edge(struct live_edge *into, const struct wire_edge *e)
 	if (isfinite(e->connect_us) && !(into->connect_us >= e->connect_us))
 		into->connect_us = e->connect_us;
 	hist_merge(&into->latency, &e->latency);
-	hist_merge(&into->self, &e->self);
+	if (e->self.total)
+		hist_merge(&into->self, &e->self);
 }
 
 static void add_edge(struct live *l, struct live_window *w, const struct wire_edge *e,

@@ -158,7 +158,8 @@ static int add_one_edge(struct closing *c, const struct live_edge *e)
 		return -ENOMEM;
 	if (e->key.side == WIRE_SERVER) {
 		add_calls(&s->server, e, covered_s);
-		hist_merge(&s->self, &e->self);
+		if (e->self.total)
+			hist_merge(&s->self, &e->self);
 	} else {
 		s->waited_us += (double)e->latency.sum_ns / 1e3;
 	}
