@@ -23,7 +23,7 @@ struct tally {
 static struct planted usual(void)
 {
 	return (struct planted){.windows = 60,
-		.requests = 60,
+		.requests = 40,
 		.window_s = 5,
 		.statistics = "p99 mean",
 		.metrics = PLANTED_ALL,
@@ -59,13 +59,13 @@ static void ask(const struct planted *p, struct tally *t)
 	recording_clear(&r);
 }
 
-/* Every kind at every third service of every shape. */
+/* Every kind at every fourth service of every shape. */
 static struct tally ask_all(struct planted p, const enum resource *kind, size_t kinds_asked)
 {
 	struct tally t = {0};
 
 	for (int shape = 0; shape < SHAPES; shape++) {
-		for (unsigned culprit = 0; culprit < PLANTED_SERVICES; culprit += 3) {
+		for (unsigned culprit = 0; culprit < PLANTED_SERVICES; culprit += 4) {
 			for (size_t i = 0; i < kinds_asked; i++) {
 				p.shape = (enum shape)shape;
 				p.culprit = culprit;
@@ -106,7 +106,7 @@ static void one_latency_per_service_is_enough_for_the_service(void **state)
 
 	(void)state;
 	p.metrics = PLANTED_COUNTERS;
-	p.statistics = "p50";
+	p.statistics = "mean";    /* half of the calls of s8 do not reach a median */
 	t = ask_all(p, kinds, 3); /* what makes a service slow, not its links */
 	assert_true(t.service * 100 >= t.cases * 90);
 }
