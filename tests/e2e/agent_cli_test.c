@@ -89,7 +89,7 @@ static void run_redis(const char *port)
 		execlp("redis-server", "redis-server", "--port", port, "--save", "", (char *)NULL);
 }
 
-/* Until it is killed: the server may not listen yet. */
+/* Again and again until it is killed. */
 static void run_benchmark(const char *port)
 {
 	pid_t pid;
@@ -108,17 +108,32 @@ static void run_benchmark(const char *port)
 	}
 }
 
-/* One the kernel has free now. */
+static bool can_use(int port, bool connects)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET,
+		.sin_port = htons((uint16_t)port),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), err;
+
+	err = connects ? connect(fd, (struct sockaddr *)&a, sizeof(a))
+		       : bind(fd, (struct sockaddr *)&a, sizeof(a));
+	close(fd);
+	return !err;
+}
+
+/* A free one below those the kernel gives to clients: they must not take it meanwhile. */
 static void choose_port(char port[8])
 {
-	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	socklen_t size = sizeof(a);
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int n = 12000 + getpid() % 10000;
 
-	bind(fd, (struct sockaddr *)&a, size);
-	getsockname(fd, (struct sockaddr *)&a, &size);
-	close(fd);
-	snprintf(port, 8, "%u", ntohs(a.sin_port));
+	while (!can_use(n, false))
+		n++;
+	snprintf(port, 8, "%u", (unsigned)n % 65536);
+}
+
+static bool server_listens(void *port)
+{
+	return can_use(atoi(port), true);
 }
 
 static int start_world(void **state)
@@ -129,14 +144,16 @@ static int start_world(void **state)
 	if (!fixture_open(&w->fixture, "cli"))
 		return -1;
 	snprintf(w->directory, sizeof(w->directory), "/tmp/sage-cli-%d", getpid());
-	snprintf(w->socket, sizeof(w->socket), "%s.sock", w->directory);
-	snprintf(w->log, sizeof(w->log), "%s.log", w->directory);
-	snprintf(w->state, sizeof(w->state), "%s.state", w->directory);
-	snprintf(w->rule, sizeof(w->rule), "%s/{service}/{container}", w->fixture.root);
+	snprintf(w->socket, sizeof(w->socket), "%.60s.sock", w->directory);
+	snprintf(w->log, sizeof(w->log), "%.60s.log", w->directory);
+	snprintf(w->state, sizeof(w->state), "%.60s.state", w->directory);
+	snprintf(w->rule, sizeof(w->rule), "%.63s/{service}/{container}", w->fixture.root);
 	choose_port(w->port);
 	fixture_make(&w->fixture, "/store");
 	fixture_make(&w->fixture, "/web");
 	fixture_spawn(&w->fixture, fixture_make(&w->fixture, "/store/redis"), run_redis, w->port);
+	if (!fixture_wait(server_listens, w->port, 10000))
+		return -1;
 	fixture_spawn(&w->fixture, fixture_make(&w->fixture, "/web/app"), run_benchmark, w->port);
 	w->agent = start_agent(w, w->log, w->socket, w->state);
 	return w->agent < 0;
