@@ -26,7 +26,7 @@
 #define LOSS_SHARE 0.04
 #define SLOW_BUSY 0.55 /* share of time the slow path's lock is held */
 #define SLOW_MS 30.0
-#define SURGE_LOAD 1.15 /* of the front's quota that a surge takes */
+#define SURGE_LOAD 1.35 /* of the front's quota that a surge takes */
 #define SURGE_MIN 1.8
 #define SURGE_MAX 4.0
 

@@ -14,6 +14,7 @@
 #define HEALTHY_TIMEOUT_S 120
 #define BEFORE_S 10 /* span of the p99 before the fault */
 #define FINE_S 4    /* this long under the target means recovered */
+#define RELEASE_TIMEOUT_S 10
 #define POLL_S 0.5
 
 /* How often a kind is drawn in a round: the two network kinds share one turn. */
@@ -136,6 +137,23 @@ static int wait_for_healing(struct trial *t, struct stage *s)
 }
 
 /*
+ * End the fault. What the analyzer holds goes back first: an action taken back later would
+ * put back what it found, which is the fault.
+ */
+static int end_fault(struct trial *t, struct stage *s, struct fault *f)
+{
+	double end = stage_now() + RELEASE_TIMEOUT_S;
+	int err;
+
+	while (watch_release(&s->api) && stage_now() < end)
+		if (!stage_pause(s, POLL_S))
+			break;
+	err = fault_undo(f, &s->site);
+	t->undone = stage_now();
+	return err;
+}
+
+/*
  * Wait until the p99 is fine, no incident is open and no action is held. An action that is
  * taken back puts back what it found, which may be the fault: so undo again after it.
  */
@@ -196,8 +214,7 @@ int trial_run(struct trial *t, struct stage *s)
 	err = watch_fault(t, s);
 	t->during_ms = p99_ms(s, t->injected + 1,
 		isnan(t->diagnosis_s) ? stage_now() : t->injected + t->diagnosis_s + 1);
-	undone = fault_undo(&f, &s->site);
-	t->undone = stage_now();
+	undone = end_fault(t, s, &f);
 	if (!err)
 		err = undone;
 	if (!err)

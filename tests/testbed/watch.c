@@ -86,7 +86,8 @@ bool watch_action(struct api *a, const struct watch_mark *mark, char *action, si
 
 	json_array_foreach(actions, i, one)
 	{
-		if (!(api_number(one, "id") > mark->action) || isnan(api_number(one, "applied")))
+		if (!(api_number(one, "id") > mark->action) || isnan(api_number(one, "applied")) ||
+			api_number(one, "old_value") == api_number(one, "value"))
 			continue;
 		snprintf(action, action_size, "%s %s %.4g -> %.4g", api_text(one, "service"),
 			api_text(one, "knob"), api_number(one, "old_value"),
@@ -97,6 +98,26 @@ bool watch_action(struct api *a, const struct watch_mark *mark, char *action, si
 	}
 	json_decref(actions);
 	return found;
+}
+
+unsigned watch_release(struct api *a)
+{
+	json_t *actions = api_get(a, ACTIONS), *nothing = json_object(), *one;
+	unsigned held = 0;
+	char path[96];
+	size_t i;
+
+	json_array_foreach(actions, i, one)
+	{
+		if (!is_held(api_text(one, "state")))
+			continue;
+		snprintf(path, sizeof(path), "/api/v1/actions/%.0f/undo", api_number(one, "id"));
+		api_post(a, path, nothing);
+		held++;
+	}
+	json_decref(nothing);
+	json_decref(actions);
+	return held;
 }
 
 bool watch_is_quiet(struct api *a)

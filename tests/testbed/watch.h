@@ -35,9 +35,12 @@ void watch_mark(struct api *a, struct watch_mark *mark);
 /* The diagnosis of the first incident after the mark that has one. */
 bool watch_diagnosis(struct api *a, const struct watch_mark *mark, struct watch_answer *answer);
 
-/* The newest action after the mark that reached a cgroup: "service knob old -> new". */
+/* The newest action after the mark that changed a cgroup: "service knob old -> new". */
 bool watch_action(struct api *a, const struct watch_mark *mark, char *action, size_t action_size,
 	char *state, size_t state_size);
+
+/* Ask for every held action to be taken back. Returns how many there were. */
+unsigned watch_release(struct api *a);
 
 /* No incident is open and no action is held. */
 bool watch_is_quiet(struct api *a);
