@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "analyzer/cli.h"
+#include "analyzer/matrix.h"
 #include "analyzer/serve.h"
 #include "common/log.h"
 
@@ -31,6 +32,7 @@ int main(int argc, char **argv)
 {
 	const char *name = argc > 1 ? argv[1] : "";
 
+	matrix_start(argv);
 	log_init("sage-analyzer", LOG_INFO);
 	if (!strcmp(name, "--help") || !strcmp(name, "-h")) {
 		usage(stdout);
