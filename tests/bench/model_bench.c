@@ -1,0 +1,323 @@
+/*
+ * What the model costs: training and diagnosis of made-up applications of 10, 30 and 100 services
+ * with 150 and 600 windows, beside the sgemm peak of the machine in the same run. Each case has
+ * a process of its own, so that its peak memory is its own.
+ */
+#include <argp.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "analyzer/diagnose.h"
+#include "analyzer/matrix.h"
+#include "common/clock.h"
+#include "tests/bench/flops.h"
+#include "tests/bench/peak.h"
+#include "tests/bench/synthetic.h"
+
+#define PEAK_SECONDS 0.5
+#define SHARE_OF_TIME 0.9 /* of what is left, for training; the rest is for diagnosing */
+#define SEED 1
+
+#define COUNT(array) (sizeof(array) / sizeof(*(array)))
+#define CASES (COUNT(services) * COUNT(windows) * SYNTHETIC_SHAPES)
+
+static const unsigned services[] = {10, 30, 100}, windows[] = {150, 600};
+
+struct options {
+	const char *json;
+	double seconds;
+};
+
+struct diagnosed {
+	double seconds;
+	bool right; /* the planted service, first */
+};
+
+struct result {
+	int err;
+	unsigned epochs; /* fewer than usual when the time did not suffice */
+	size_t parameters;
+	double gflop, seconds, peak_mb; /* of training */
+	struct diagnosed faithful, guarded;
+};
+
+static double since_s(uint64_t start_ns)
+{
+	return (double)(clock_monotonic_ns() - start_ns) / 1e9;
+}
+
+/* ---- one case, in its own process --------------------------------------------------- */
+
+static int train(struct model **m, const struct recording *r, unsigned epochs)
+{
+	size_t all = r->series.windows;
+	bool *use = calloc(all, sizeof(*use));
+	struct model_options o;
+	int err;
+
+	if (!use)
+		return -1;
+	memset(use, true, all - SYNTHETIC_INCIDENT);
+	model_options_default(&o);
+	if (epochs)
+		o.epochs = epochs;
+	err = model_train(m, r, r->slo, use, &o);
+	free(use);
+	return err;
+}
+
+static unsigned usual_epochs(void)
+{
+	struct model_options o;
+
+	model_options_default(&o);
+	return o.epochs;
+}
+
+/* One epoch counted and timed tells the work of all, and how many the time suffices for. */
+static int measure_epoch(struct result *out, const struct recording *r, double time_s)
+{
+	uint64_t start_ns = clock_monotonic_ns();
+	struct model *m;
+	double affordable;
+	int err;
+
+	flops_start();
+	err = train(&m, r, 1);
+	out->gflop = (double)flops_stop() / 1e9;
+	if (err)
+		return err;
+	model_free(m);
+	out->epochs = usual_epochs();
+	affordable = time_s / since_s(start_ns);
+	if (affordable < out->epochs)
+		out->epochs = affordable > 1 ? (unsigned)affordable : 1;
+	out->gflop *= out->epochs;
+	return 0;
+}
+
+static int ask(
+	struct diagnosed *out, const struct recording *r, const struct model *m, enum method method)
+{
+	const struct truth *t = r->truth;
+	struct diagnosis d;
+	int err = diagnose(&d, r, r->slo, t->from_s, t->to_s, NULL, m, method);
+
+	if (err)
+		return err;
+	out->seconds = d.seconds;
+	out->right =
+		d.candidates && !strcmp(r->graph.entity[d.candidate[0].service].name, t->service);
+	diagnosis_clear(&d);
+	return 0;
+}
+
+static int measure(struct result *out, const struct recording *r, double time_s)
+{
+	struct rusage usage;
+	struct model *m;
+	uint64_t start_ns;
+	int err = measure_epoch(out, r, time_s);
+
+	if (err)
+		return err;
+	start_ns = clock_monotonic_ns();
+	err = train(&m, r, out->epochs);
+	if (err)
+		return err;
+	out->seconds = since_s(start_ns);
+	getrusage(RUSAGE_SELF, &usage);
+	out->peak_mb = (double)usage.ru_maxrss / 1024;
+	out->parameters = model_parameters(m);
+	err = ask(&out->faithful, r, m, METHOD_FAITHFUL);
+	if (!err)
+		err = ask(&out->guarded, r, m, METHOD_GUARDED);
+	model_free(m);
+	return err;
+}
+
+static void run_child(int to, const struct synthetic *s, double time_s)
+{
+	struct result out = {0};
+	struct recording r;
+
+	out.err = synthetic_make(&r, s);
+	if (!out.err)
+		out.err = measure(&out, &r, time_s);
+	recording_clear(&r);
+	_exit(write(to, &out, sizeof(out)) != sizeof(out));
+}
+
+static int run_case(struct result *out, const struct synthetic *s, double time_s)
+{
+	int fd[2], status;
+	ssize_t got;
+	pid_t pid;
+
+	fflush(NULL);
+	if (pipe(fd))
+		return -1;
+	pid = fork();
+	if (!pid)
+		run_child(fd[1], s, time_s);
+	close(fd[1]);
+	got = pid > 0 ? read(fd[0], out, sizeof(*out)) : -1;
+	close(fd[0]);
+	if (pid > 0)
+		waitpid(pid, &status, 0);
+	return got == sizeof(*out) ? out->err : -1;
+}
+
+/* ---- the table ----------------------------------------------------------------------- */
+
+static void print_head(void)
+{
+	printf("%-6s %8s %8s %10s %6s %8s %10s %8s %8s %8s %12s %11s\n", "shape", "services",
+		"windows", "parameters", "epochs", "train s", "all epochs", "GFLOP/s", "of peak",
+		"peak MB", "faithful ms", "guarded ms");
+}
+
+static double all_epochs_s(const struct result *r)
+{
+	return r->seconds * usual_epochs() / r->epochs;
+}
+
+static void print_row(const struct synthetic *s, const struct result *r, double peak)
+{
+	double gflops = r->gflop / r->seconds;
+
+	printf("%-6s %8u %8u %10zu %6u %8.2f %10.2f %8.2f %7.1f%% %8.1f %11.1f%c %10.1f%c\n",
+		synthetic_shape_name(s->shape), s->services, s->windows, r->parameters, r->epochs,
+		r->seconds, all_epochs_s(r), gflops, 100 * gflops / peak, r->peak_mb,
+		r->faithful.seconds * 1e3, r->faithful.right ? ' ' : '*', r->guarded.seconds * 1e3,
+		r->guarded.right ? ' ' : '*');
+	fflush(stdout);
+}
+
+static json_t *row_json(const struct synthetic *s, const struct result *r)
+{
+	return json_pack("{s:s, s:i, s:i, s:I, s:i, s:f, s:f, s:f, s:f, s:f, s:b, s:f, s:b}",
+		"shape", synthetic_shape_name(s->shape), "services", (int)s->services, "windows",
+		(int)s->windows, "parameters", (json_int_t)r->parameters, "epochs", (int)r->epochs,
+		"training_s", r->seconds, "training_all_epochs_s", all_epochs_s(r), "gflops",
+		r->gflop / r->seconds, "peak_rss_mb", r->peak_mb, "faithful_s", r->faithful.seconds,
+		"faithful_right", r->faithful.right, "guarded_s", r->guarded.seconds,
+		"guarded_right", r->guarded.right);
+}
+
+/* From small to large; what time a case does not need is left to those after it. */
+static void list_cases(struct synthetic list[CASES])
+{
+	struct synthetic *s = list;
+
+	for (size_t n = 0; n < COUNT(services); n++)
+		for (size_t w = 0; w < COUNT(windows); w++)
+			for (int shape = 0; shape < SYNTHETIC_SHAPES; shape++)
+				*s++ = (struct synthetic){.shape = (enum synthetic_shape)shape,
+					.services = services[n],
+					.windows = windows[w],
+					.seed = SEED};
+}
+
+static int run_cases(json_t *rows, double seconds, double peak)
+{
+	uint64_t start_ns = clock_monotonic_ns();
+	struct synthetic list[CASES];
+	struct result r;
+
+	list_cases(list);
+	for (size_t i = 0; i < CASES; i++) {
+		double time_s = (seconds - since_s(start_ns)) / (double)(CASES - i);
+
+		if (run_case(&r, &list[i], SHARE_OF_TIME * time_s)) {
+			fprintf(stderr, "model_bench: %s of %u services: failed\n",
+				synthetic_shape_name(list[i].shape), list[i].services);
+			return -1;
+		}
+		print_row(&list[i], &r, peak);
+		json_array_append_new(rows, row_json(&list[i], &r));
+	}
+	return 0;
+}
+
+/* ---- the program --------------------------------------------------------------------- */
+
+static const struct argp_option option[] = {
+	{"json", 'j', "FILE", 0, "write the numbers here too", 0},
+	{"seconds", 's', "N", 0, "take about this long (80): with less, fewer epochs", 0},
+	{0},
+};
+
+static error_t parse(int key, char *text, struct argp_state *state)
+{
+	struct options *o = state->input;
+
+	switch (key) {
+	case 'j':
+		o->json = text;
+		return 0;
+	case 's':
+		o->seconds = atof(text);
+		if (!(o->seconds >= 1 && o->seconds <= 3600))
+			argp_error(state, "--seconds %s: 1 to 3600", text);
+		return 0;
+	case ARGP_KEY_ARG:
+		argp_error(state, "%s: unexpected", text);
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static int write_json(const char *path, json_t *model)
+{
+	json_t *all = json_pack("{s:O}", "model", model);
+	int err = json_dump_file(all, path, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
+
+	json_decref(all);
+	if (err)
+		fprintf(stderr, "model_bench: %s: cannot be written\n", path);
+	return err;
+}
+
+static unsigned cpus(void)
+{
+	long n = sysconf(_SC_NPROCESSORS_ONLN);
+
+	return n < 1 ? 1 : n > PEAK_THREADS ? PEAK_THREADS : (unsigned)n;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct argp argp = {
+		option, parse, NULL, "Measure training and diagnosis.", NULL, NULL, NULL};
+	struct options o = {.seconds = 80};
+	json_t *rows = json_array(), *model;
+	double one, all;
+	int err;
+
+	matrix_start(argv);
+	argp_parse(&argp, argc, argv, 0, NULL, &o);
+	one = peak_gflops(1, PEAK_SECONDS);
+	all = peak_gflops(cpus(), PEAK_SECONDS);
+	printf("model: %u threads; sgemm peak %.0f GFLOP/s with 1 thread, %.0f with %u (kernels: "
+	       "%s)\n",
+		cpus(), one, all, cpus(), matrix_kernels());
+	print_head();
+	err = run_cases(rows, o.seconds, all);
+	printf("all epochs: seconds that %u take, from the epochs done in the time there was; "
+	       "*: the planted service was not first\n",
+		usual_epochs());
+	model = json_pack("{s:i, s:f, s:f, s:s, s:O}", "threads", (int)cpus(), "peak_gflops_1", one,
+		"peak_gflops", all, "kernels", matrix_kernels(), "cases", rows);
+	if (!err && o.json)
+		err = write_json(o.json, model);
+	json_decref(model);
+	json_decref(rows);
+	return err ? 1 : 0;
+}
