@@ -108,8 +108,15 @@ struct sock {
 	__u16 sk_protocol; /* 16 bits of its own since 5.6 */
 };
 
+struct inet_connection_sock {
+	struct {
+		__u32 lrcvtime; /* jiffies, when the last data came */
+	} icsk_ack;
+};
+
 struct tcp_sock {
 	__u64 tcp_wstamp_ns; /* CLOCK_MONOTONIC of the last segment sent (4.20+) */
+	__u64 tcp_mstamp;    /* the same clock in us, of the last segment received or sent */
 	__u32 srtt_us;       /* eighths of a microsecond */
 	__u32 copied_seq;
 	__u32 write_seq;

@@ -63,6 +63,14 @@ static __always_inline struct sock_now sock_now(struct sock *sk)
 	return now;
 }
 
+static __always_inline __u64 sock_arrived(struct sock *sk, __u64 now)
+{
+	struct inet_connection_sock *icsk =
+		bpf_rdonly_cast(sk, bpf_core_type_id_kernel(struct inet_connection_sock));
+
+	return arrival_time(tcp_of(sk)->tcp_mstamp * 1000, icsk->icsk_ack.lrcvtime, now);
+}
+
 #include "bpf/rpc_connection.h"
 
 static __always_inline bool is_tcp(const struct sock *sk)

@@ -11,6 +11,7 @@
  *   struct rpc_connection *connection_make(struct sock *sk)  zeroed; NULL = no room
  *   void connection_drop(struct sock *sk)
  *   struct sock_now sock_now(struct sock *sk)
+ *   __u64 sock_arrived(struct sock *sk, __u64 now)  when what is read now had come
  */
 #ifndef SAGE_BPF_RPC_CONNECTION_H
 #define SAGE_BPF_RPC_CONNECTION_H
@@ -217,10 +218,26 @@ static __always_inline void connection_cancel(struct rpc_connection *c, __u64 no
 	c->own = 0;
 }
 
+/*
+ * A request begins at its server when it comes, not when a thread gets round to reading it;
+ * behind an earlier one on the same connection, not before that is done.
+ */
+static __always_inline __u64 request_start(
+	const struct rpc_connection *c, struct sock *sk, __u64 last, __u64 now)
+{
+	__u64 came;
+
+	if (c->role != ROLE_SERVER)
+		return now;
+	came = sock_arrived(sk, now);
+	return came > last ? came : last;
+}
+
 static __always_inline void connection_request(
 	struct rpc_connection *c, struct sock *sk, __u64 now, enum rpc_verdict v)
 {
 	bool first = is_first(c, true);
+	__u64 last = c->end_ns > c->request_ns ? c->end_ns : c->request_ns;
 
 	if (first)
 		connection_settle(c, sk);
@@ -230,7 +247,7 @@ static __always_inline void connection_request(
 	}
 	if (first) {
 		c->error = 0;
-		c->start_ns = now;
+		c->start_ns = request_start(c, sk, last, now);
 		if (c->role == ROLE_SERVER)
 			thread_request(c);
 		else

@@ -76,6 +76,26 @@ static __always_inline __u64 send_time(
 	return !held && stamp > last && stamp <= now ? stamp : now;
 }
 
+extern int CONFIG_HZ __kconfig __weak; /* 0 where the kernel does not tell its configuration */
+
+/*
+ * When the bytes a reader gets now had come. A server that is out of threads or of CPU leaves
+ * requests in the receive queue, and that wait is the server's, not the network's. TCP
+ * stamps each segment (`stamp_ns`, or now), but stamps anew when a delayed ack leaves and when
+ * a read ends; where the coarse time of the last data (`data_jiffies`) says clearly more, that
+ * is believed.
+ */
+static __always_inline __u64 arrival_time(__u64 stamp_ns, __u32 data_jiffies, __u64 now)
+{
+	__u64 came = stamp_ns < now ? stamp_ns : now, tick, waited;
+
+	if (CONFIG_HZ <= 0)
+		return came;
+	tick = 1000000000ULL / (__u64)CONFIG_HZ;
+	waited = (__u64)((__u32)bpf_jiffies64() - data_jiffies) * tick;
+	return waited < now && waited > now - came + 2 * tick ? now - waited : came;
+}
+
 /* A thread that serves. */
 struct rpc_thread {
 	__u64 waiting_ns; /* union of its own calls' times since the request it serves */

@@ -56,6 +56,14 @@ static __always_inline struct sock_now sock_now(struct sock *sk)
 	return now;
 }
 
+/* The read that ends now has overwritten TCP's stamp. */
+static __always_inline __u64 sock_arrived(struct sock *sk, __u64 now)
+{
+	struct inet_connection_sock *icsk = (struct inet_connection_sock *)sk;
+
+	return arrival_time(now, BPF_CORE_READ(icsk, icsk_ack.lrcvtime), now);
+}
+
 #include "bpf/rpc_connection.h"
 
 /* ---- the system calls that move a socket's bytes */
