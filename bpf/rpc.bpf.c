@@ -207,4 +207,4 @@ int rpc_flush(struct bpf_iter__bpf_sk_storage_map *ctx)
 	return 0;
 }
 
-char LICENSE[] SEC("license") = "Dual MIT/GPL";
+char LICENSE[] SEC("license") = "GPL";

@@ -253,4 +253,4 @@ int rpc_flush(struct bpf_iter__bpf_map_elem *ctx)
 	return 0;
 }
 
-char LICENSE[] SEC("license") = "Dual MIT/GPL";
+char LICENSE[] SEC("license") = "GPL";
