@@ -44,7 +44,7 @@ static void check_fault(const json_t *fault)
 static void two_faults_are_found_and_healed(void **state)
 {
 	char json[] = "/tmp/sage-demo-XXXXXX";
-	char *argv[] = {SAGE_DEMO, "--once", "--faults", "2", "--seed", "3", "--json", json,
+	char *argv[] = {SAGE_DEMO, "--once", "--faults", "2", "--seed", "7", "--json", json,
 		"--name", "sage-e2e", "--port", "17411", "--http", "18080", NULL};
 	const struct spawn how = {0};
 	json_t *report, *fault;

@@ -77,10 +77,23 @@ static bool is_held(const char *state)
 	return !strcmp(state, "sent") || !strcmp(state, "applied");
 }
 
+/* A knob's value, bytes in millions; -1 is what the wire says for no limit. */
+static const char *amount(char *to, size_t size, double value)
+{
+	if (value < 0)
+		snprintf(to, size, "none");
+	else if (value >= 1e6)
+		snprintf(to, size, "%.0fM", value / 1e6);
+	else
+		snprintf(to, size, "%.0f", value);
+	return to;
+}
+
 bool watch_action(struct api *a, const struct watch_mark *mark, char *action, size_t action_size,
 	char *state, size_t state_size)
 {
 	json_t *actions = api_get(a, ACTIONS), *one;
+	char old[16], new[16];
 	bool found = false;
 	size_t i;
 
@@ -89,9 +102,10 @@ bool watch_action(struct api *a, const struct watch_mark *mark, char *action, si
 		if (!(api_number(one, "id") > mark->action) || isnan(api_number(one, "applied")) ||
 			api_number(one, "old_value") == api_number(one, "value"))
 			continue;
-		snprintf(action, action_size, "%s %s %.4g -> %.4g", api_text(one, "service"),
-			api_text(one, "knob"), api_number(one, "old_value"),
-			api_number(one, "value"));
+		snprintf(action, action_size, "%s %s %s -> %s", api_text(one, "service"),
+			api_text(one, "knob"),
+			amount(old, sizeof(old), api_number(one, "old_value")),
+			amount(new, sizeof(new), api_number(one, "value")));
 		snprintf(state, state_size, "%s", api_text(one, "state"));
 		found = true;
 		break;
