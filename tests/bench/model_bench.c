@@ -16,6 +16,7 @@
 #include "analyzer/matrix.h"
 #include "common/clock.h"
 #include "tests/bench/flops.h"
+#include "tests/bench/output.h"
 #include "tests/bench/peak.h"
 #include "tests/bench/synthetic.h"
 
@@ -274,17 +275,6 @@ static error_t parse(int key, char *text, struct argp_state *state)
 	}
 }
 
-static int write_json(const char *path, json_t *model)
-{
-	json_t *all = json_pack("{s:O}", "model", model);
-	int err = json_dump_file(all, path, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
-
-	json_decref(all);
-	if (err)
-		fprintf(stderr, "model_bench: %s: cannot be written\n", path);
-	return err;
-}
-
 static unsigned cpus(void)
 {
 	long n = sysconf(_SC_NPROCESSORS_ONLN);
@@ -316,7 +306,7 @@ int main(int argc, char **argv)
 	model = json_pack("{s:i, s:f, s:f, s:s, s:O}", "threads", (int)cpus(), "peak_gflops_1", one,
 		"peak_gflops", all, "kernels", matrix_kernels(), "cases", rows);
 	if (!err && o.json)
-		err = write_json(o.json, model);
+		err = output_json(o.json, "model", model);
 	json_decref(model);
 	json_decref(rows);
 	return err ? 1 : 0;
