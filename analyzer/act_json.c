@@ -29,16 +29,16 @@ json_t *action_to_json(const struct action *x)
 	int64_t value = x->value == WIRE_ANY_VALUE ? x->wanted : x->value;
 
 	return json_pack(
-		"{s:I, s:I, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:s, s:s, s:s, s:o, s:o, s:o, "
+		"{s:I, s:I, s:i, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:s, s:s, s:s, s:o, s:o, s:o, "
 		"s:o, s:o, s:o, s:o}",
-		"id", (json_int_t)x->id, "incident", (json_int_t)x->incident, "agent", x->agent,
-		"service", x->service, "container", x->container, "path", x->path, "knob",
-		wire_knob_name(x->knob), "old_value", knob_number(x->old_value), "value",
-		knob_number(value), "reason", x->reason, "state", action_state_name(x->state),
-		"detail", x->detail, "created", number(x->created_s), "applied",
-		number(x->applied_s), "ended", number(x->ended_s), "before", number(x->before),
-		"after", number(x->after), "predicted", number(x->predicted), "verified",
-		verified(x->verified));
+		"id", (json_int_t)x->id, "incident", (json_int_t)x->incident, "step", (int)x->step,
+		"agent", x->agent, "service", x->service, "container", x->container, "path",
+		x->path, "knob", wire_knob_name(x->knob), "old_value", knob_number(x->old_value),
+		"value", knob_number(value), "reason", x->reason, "state",
+		action_state_name(x->state), "detail", x->detail, "created", number(x->created_s),
+		"applied", number(x->applied_s), "ended", number(x->ended_s), "before",
+		number(x->before), "after", number(x->after), "predicted", number(x->predicted),
+		"verified", verified(x->verified));
 }
 
 /* ---- saving: what the public object does not say ---- */
@@ -47,12 +47,11 @@ static json_t *save_action(const struct act *a, size_t i)
 {
 	const struct action *x = &a->action[i];
 	json_t *o = action_to_json(x);
-	json_t *more = json_pack("{s:I, s:i, s:I, s:I, s:o, s:i, s:i, s:i, s:o}", "cgroup_id",
+	json_t *more = json_pack("{s:I, s:i, s:I, s:I, s:o, s:i, s:i, s:o}", "cgroup_id",
 		(json_int_t)x->cgroup_id, "knob_number", (int)x->knob, "expected",
 		(json_int_t)x->expected, "wanted", (json_int_t)x->wanted, "value",
-		knob_number(x->value), "step", (int)x->step, "state_number", (int)x->state,
-		"ending", (int)x->ending, "letgo",
-		number(x->ending == ACTION_STATES ? NAN : a->letgo_s[i]));
+		knob_number(x->value), "state_number", (int)x->state, "ending", (int)x->ending,
+		"letgo", number(x->ending == ACTION_STATES ? NAN : a->letgo_s[i]));
 
 	if (o && json_object_update(o, more)) {
 		json_decref(o);

@@ -495,9 +495,9 @@ static void damaged_save_is_refused_whole(void **state)
 
 static void json_has_the_fields_of_the_interface(void **state)
 {
-	static const char *const keys[] = {"id", "incident", "agent", "service", "container",
-		"path", "knob", "old_value", "value", "reason", "state", "detail", "created",
-		"applied", "ended", "before", "after", "predicted", "verified"};
+	static const char *const keys[] = {"id", "incident", "step", "agent", "service",
+		"container", "path", "knob", "old_value", "value", "reason", "state", "detail",
+		"created", "applied", "ended", "before", "after", "predicted", "verified"};
 	struct scene *s = *state;
 	json_t *o;
 
