@@ -156,10 +156,11 @@ static void conclude(struct guard *a, const struct graph *g)
 		append(d, "; the model would rather blame %.60s",
 			g->entity[a->favourite.service].name);
 	else if (relief < SURE_RELIEF)
-		append(d, "; the model does not confirm it: still %.4g without", answer.restored);
+		append(d, "; the model does not confirm it: still %.2g times the target without",
+			answer.restored / a->s->target);
 	else
-		append(d, "; without it %s would be %.4g, not %.4g", d->slo_metric, answer.restored,
-			a->s->observed);
+		append(d, "; the model says so too: %.2g times the target without, not %.2g",
+			answer.restored / a->s->target, a->s->observed / a->s->target);
 }
 
 int guarded_search(struct diagnosis *d, const struct recording *r, const struct slo *slo,
