@@ -3,6 +3,7 @@ import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
 import * as f from "./format.js";
 
+const HEIGHT = 150;
 const STROKES = ["--c1", "--c2", "--c3", "--c4"];
 
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -35,7 +36,7 @@ export function Chart({ title, times, series, bands, group }) {
     const unit = series[0].metric;
     const options = {
       width: host.current.clientWidth,
-      height: 150,
+      height: HEIGHT,
       cursor: { sync: { key: group }, y: false },
       legend: { live: true },
       scales: { y: { range: (u, low, high) => [0, high > 0 ? high * 1.1 : 1] } },
@@ -44,18 +45,20 @@ export function Chart({ title, times, series, bands, group }) {
         { ...axis, size: 68, space: 34, values: (u, ticks) => ticks.map((v) => f.metric(unit, v)) },
       ],
       series: [
-        { value: (u, v) => f.clock(v) },
+        { value: (u, v) => f.clock(v ?? u.data[0].at(-1)) },
         ...series.map((s, i) => ({
           label: s.label, stroke: css(STROKES[i % STROKES.length]), width: 1.5,
           dash: i > 1 ? [5, 3] : undefined, points: { show: false },
-          value: (u, v) => f.metric(s.metric, v),
+          value: (u, v, which, at) => f.metric(s.metric, at === null ? u.data[which].at(-1) : v),
         })),
       ],
       plugins: [shade(() => latest.current)],
     };
-    plot.current = new uPlot(options, [times, ...series.map((s) => s.values)], host.current);
-    const fit = new ResizeObserver(() => plot.current?.setSize({ width: host.current.clientWidth, height: 150 }));
-    fit.observe(host.current);
+    const element = host.current;
+    plot.current = new uPlot(options, [times, ...series.map((s) => s.values)], element);
+    // It may still be told of the element after the page was left.
+    const fit = new ResizeObserver(() => plot.current?.setSize({ width: element.clientWidth, height: HEIGHT }));
+    fit.observe(element);
     return () => {
       fit.disconnect();
       plot.current.destroy();

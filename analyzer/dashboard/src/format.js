@@ -13,7 +13,7 @@ export function microseconds(us) {
 
 export function ratio(r) {
   if (!known(r)) return NONE;
-  return `${(r * 100).toFixed(Math.abs(r) < 0.1 ? 1 : 0)} %`;
+  return `${(r * 100).toFixed(r !== 0 && Math.abs(r) < 0.1 ? 1 : 0)} %`;
 }
 
 export function bytes(b, suffix = "") {
@@ -29,12 +29,19 @@ export function bytes(b, suffix = "") {
 
 export function plain(v) {
   if (!known(v)) return NONE;
-  if (v !== 0 && Math.abs(v) < 0.01) return v.toExponential(1);
+  if (v === 0) return "0";
+  if (Math.abs(v) < 0.01) return v.toExponential(1);
   return Math.abs(v) >= 1e4 ? Math.round(v).toLocaleString("en") : v.toFixed(digits(v));
 }
 
 export const perSecond = (v) => (known(v) ? `${plain(v)}/s` : NONE);
-export const percent = (p) => (known(p) ? `${Math.round(p * 100)} %` : NONE);
+
+// A probability: nothing is told to be certain.
+export function percent(p) {
+  if (!known(p)) return NONE;
+  if (p > 0.99) return ">99 %";
+  return p > 0 && p < 0.01 ? "<1 %" : `${Math.round(p * 100)} %`;
+}
 
 // By the metric's name, which says its unit.
 export function metric(name, value) {
@@ -43,9 +50,15 @@ export function metric(name, value) {
   if (name.endsWith("_bytes_per_s")) return bytes(value, "/s");
   if (name.endsWith("_bytes")) return bytes(value);
   if (name.endsWith("_per_s")) return perSecond(value);
-  if (name.endsWith("_cores")) return `${plain(value)} cores`;
+  if (name.endsWith("_cores") && known(value)) return `${plain(value)} cores`;
   return plain(value);
 }
+
+// "user->gateway" as "user → gateway", "host:node-a" as "node-a".
+export const entity = (name) => name.replace("->", " → ").replace(/^host:/, "");
+
+// "server_p99_us" as "server p99".
+export const metricName = (name) => name.replace(/_us$/, "").replaceAll("_", " ");
 
 export function clock(seconds) {
   if (!known(seconds)) return NONE;
@@ -59,6 +72,12 @@ export function duration(seconds) {
   if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
   return `${(seconds / 3600).toFixed(1)} h`;
 }
+
+const KNOBS = {
+  cpu_quota: "CPU quota", cpu_weight: "CPU weight", memory_high: "memory limit", io_read_bps: "disk read rate",
+  io_write_bps: "disk write rate", io_read_iops: "disk reads per second", net_rate: "network rate",
+};
+export const knob = (name) => KNOBS[name] ?? name.replaceAll("_", " ");
 
 // A setting of an action, in the unit of its knob.
 export function knobValue(knob, value) {

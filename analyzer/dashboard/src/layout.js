@@ -1,7 +1,8 @@
-// Where the boxes of the map go: dagre, left to right.
+// Where the boxes of the map go: dagre, callers before callees.
 import dagre from "@dagrejs/dagre";
 
 export const BOX = { width: 150, height: 46 };
+export const LABEL = { width: 92, height: 14, labelpos: "c" };
 
 // The services a person should see: all, only those with a problem and their neighbours, or,
 // past `limit`, the problems' neighbourhood or else the busiest.
@@ -26,12 +27,11 @@ export function select(graph, onlyProblems, limit) {
   };
 }
 
-export function layout({ services, edges }) {
+export function layout({ services, edges }, direction) {
   const g = new dagre.graphlib.Graph();
-  g.setGraph({ rankdir: "LR", nodesep: 18, ranksep: 92, marginx: 12, marginy: 12 });
-  g.setDefaultEdgeLabel(() => ({}));
+  g.setGraph({ rankdir: direction, nodesep: 18, edgesep: 8, ranksep: 40, marginx: 12, marginy: 12 });
   for (const s of services) g.setNode(s.name, { ...BOX });
-  for (const e of edges) if (g.hasNode(e.caller) && g.hasNode(e.callee)) g.setEdge(e.caller, e.callee);
+  for (const e of edges) if (g.hasNode(e.caller) && g.hasNode(e.callee)) g.setEdge(e.caller, e.callee, { ...LABEL });
   dagre.layout(g);
   const { width, height } = g.graph();
   return { width, height, node: (name) => g.node(name), edge: (e) => g.edge(e.caller, e.callee) };

@@ -45,7 +45,7 @@ function ThemeSwitch() {
   const next = THEMES[(THEMES.indexOf(theme) + 1) % THEMES.length];
   return (
     <button class="quiet" onClick={() => set(next)} title={`Theme: ${theme}. Change to ${next}`}>
-      {{ auto: "◐", light: "☀", dark: "☾" }[theme]}
+      <span aria-hidden="true">{{ auto: "◐", light: "☀", dark: "☾" }[theme]}</span>
       <span class="hidden">Theme {theme}, change to {next}</span>
     </button>
   );
@@ -88,7 +88,7 @@ function App() {
           {status.at > 0 && ` What you see is from ${clock(status.at / 1000)}.`}
         </p>
       )}
-      <main id="page" tabIndex={-1}>
+      <main id="page" class={current === "map" ? "wide" : ""} tabIndex={-1}>
         {page === "service" ? <Service name={argument} /> : <Page status={status.data} slos={problems.data} />}
       </main>
     </>

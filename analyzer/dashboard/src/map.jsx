@@ -2,10 +2,11 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { usePoll } from "./api.js";
 import * as f from "./format.js";
-import { BOX, layout, select } from "./layout.js";
+import { BOX, LABEL, layout, select } from "./layout.js";
 import { Empty, Status } from "./parts.jsx";
 
 const LIMIT = 120;
+const NARROW = 640; // as in style.css: the map goes down the page, not across
 
 // Edges on a way from the user to a service that is a cause.
 function violatingPath(edges, services) {
@@ -46,7 +47,7 @@ export function ServiceMap() {
   const seen = useMemo(() => data && select(data, only, LIMIT), [data, only]);
   // Positions change only with the shape of the graph, not with its numbers.
   const shape = seen && seen.services.map((s) => s.name).join() + seen.edges.map((e) => e.caller + e.callee).join();
-  const place = useMemo(() => seen && layout(seen), [shape]);
+  const place = useMemo(() => seen && layout(seen, innerWidth < NARROW ? "TB" : "LR"), [shape]);
 
   // A new shape starts as wide as the page, unless that would be too small to read.
   useEffect(() => {
@@ -82,6 +83,7 @@ export function ServiceMap() {
               <marker id="arrow-hot" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" markerUnits="userSpaceOnUse" orient="auto"><path d="M0 0 8 4 0 8Z" /></marker>
             </defs>
             {seen.edges.map((e) => <Edge key={e.caller + e.callee} edge={e} at={place.edge(e)} hot={path.has(e)} />)}
+            {seen.edges.map((e) => <EdgeLabel key={e.caller + e.callee} edge={e} at={place.edge(e)} />)}
             {seen.services.map((s) => <Node key={s.name} service={s} at={place.node(s.name)} />)}
           </svg>
         </div>
@@ -93,13 +95,24 @@ export function ServiceMap() {
 
 function Edge({ edge, at, hot }) {
   if (!at) return null;
-  const mid = at.points[Math.floor(at.points.length / 2)];
   return (
     <g class={`edge ${hot ? "hot" : ""}`}>
       <path d={curve(at.points)} marker-end={hot ? "url(#arrow-hot)" : "url(#arrow)"}>
         <title>{`${edge.caller} → ${edge.callee} (${edge.protocol})\nclient p99 ${f.microseconds(edge.client_p99_us)}, server p99 ${f.microseconds(edge.server_p99_us)}, network p99 ${f.microseconds(edge.network_p99_us)}\n${f.perSecond(edge.requests_per_s)}, errors ${f.ratio(edge.error_ratio)}`}</title>
       </path>
-      <text x={mid.x} y={mid.y - 4}>{f.microseconds(edge.client_p99_us ?? edge.server_p99_us)} · {f.plain(edge.requests_per_s)}/s</text>
+    </g>
+  );
+}
+
+// Above all lines, on a ground of its own; as wide as layout.js left room for.
+function EdgeLabel({ edge, at }) {
+  if (!at) return null;
+  const text = `${f.microseconds(edge.client_p99_us ?? edge.server_p99_us)} · ${f.perSecond(edge.requests_per_s)}`;
+  const width = Math.min(LABEL.width, text.length * 5.5);
+  return (
+    <g class="edge-label" transform={`translate(${at.x} ${at.y})`}>
+      <rect x={-width / 2} y={-7} width={width} height={LABEL.height} />
+      <text y="4">{text}</text>
     </g>
   );
 }
@@ -110,7 +123,7 @@ function Node({ service: s, at }) {
   const box = (
     <g class={`node ${s.status} ${outside ? "outside" : ""}`} transform={`translate(${at.x - BOX.width / 2} ${at.y - BOX.height / 2})`}>
       <rect width={BOX.width} height={BOX.height} rx={outside ? 23 : 6} />
-      <svg x="10" y="11"><Status value={s.status} /></svg>
+      {!outside && <svg x="10" y="11"><Status value={s.status} /></svg>}
       <text x="30" y="21" class="name">{s.name.length > 16 ? `${s.name.slice(0, 15)}…` : s.name}<title>{s.name}</title></text>
       <text x="30" y="36" class="sub">{outside ? "outside world" : `${f.microseconds(s.server_p99_us)} · CPU ${f.ratio(s.cpu_util_ratio)}`}</text>
     </g>

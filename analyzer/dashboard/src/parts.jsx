@@ -24,6 +24,9 @@ export const Bar = ({ value, label }) => (
   </span>
 );
 
+// A metric's name, which may break where it has an underscore.
+export const Metric = ({ name }) => name.split("_").map((part, i) => <>{i > 0 && <>_<wbr /></>}{part}</>);
+
 export const Empty = ({ children }) => <p class="empty">{children}</p>;
 
 // A line of `values` with the target as a dashed line and what exceeds it drawn over in red.

@@ -1,8 +1,8 @@
 // What is wrong, why, how that is known and what is done about it.
 import { usePoll } from "./api.js";
 import * as f from "./format.js";
-import { ActionRow } from "./actions.jsx";
-import { Bar, Empty, ServiceLink, Spark } from "./parts.jsx";
+import { Steps } from "./actions.jsx";
+import { Bar, Empty, Metric, ServiceLink, Spark } from "./parts.jsx";
 
 const LIVE = ["open", "acting"];
 
@@ -57,8 +57,8 @@ function Target({ slo }) {
   return (
     <li class={slo.violated ? "violated" : ""}>
       <div>
-        <strong>{slo.entity}</strong>
-        <small>{slo.metric.replace(/_us$/, "").replaceAll("_", " ")}{slo.proposed ? " · proposed" : ""}</small>
+        <strong>{f.entity(slo.entity)}</strong>
+        <small>{f.metricName(slo.metric)}{slo.proposed ? " · proposed" : ""}</small>
       </div>
       <Spark values={history.data?.series?.[slo.metric] ?? []} target={slo.target} />
       <div class="figures">
@@ -71,8 +71,8 @@ function Target({ slo }) {
 
 function headline(incident) {
   const d = incident.diagnosis;
-  if (!d) return <>Finding out why <strong>{incident.slo.entity}</strong> is slow…</>;
-  if (d.verdict !== "diagnosed") return <><strong>{incident.slo.entity}</strong> is slow, cause unknown</>;
+  if (!d) return <>Finding out why <strong>{f.entity(incident.slo.entity)}</strong> is slow…</>;
+  if (d.verdict !== "diagnosed") return <><strong>{f.entity(incident.slo.entity)}</strong> is slow, cause unknown</>;
   return (
     <>
       {d.culprits.map((c, i) => (
@@ -88,7 +88,7 @@ export function Incident({ incident, refresh }) {
   return (
     <article class={`incident ${incident.state}`}>
       <p class="kicker">
-        {slo.entity} over {f.metric(slo.metric, slo.target)} since {f.clock(incident.started)}, {until},
+        {f.entity(slo.entity)} over {f.metric(slo.metric, slo.target)} since {f.clock(incident.started)}, {until},
         peak {f.metric(slo.metric, incident.peak)}
       </p>
       <h1>{headline(incident)}</h1>
@@ -96,7 +96,7 @@ export function Incident({ incident, refresh }) {
       {incident.actions.length > 0 && (
         <section>
           <h3>What is done about it</h3>
-          {incident.actions.map((a) => <ActionRow key={a.id} action={a} refresh={refresh} />)}
+          <Steps actions={incident.actions} refresh={refresh} />
         </section>
       )}
     </article>
@@ -127,7 +127,7 @@ function Ranking({ ranking }) {
             <tr key={c.service + c.resource}>
               <td><ServiceLink name={c.service} /></td>
               <td>{f.resource(c.resource)}</td>
-              <td class="fine">{c.metric}</td>
+              <td class="fine"><Metric name={c.metric} /></td>
               <td><Bar value={c.probability} label={c.service} /></td>
               <td class="number">{f.percent(c.probability)}</td>
             </tr>
@@ -153,7 +153,7 @@ function Counterfactual({ diagnosis, slo }) {
     <section>
       <h3>Had it been normal</h3>
       <p>
-        Had {names || "the cause"}, {slo.metric.replace(/_us$/, "").replaceAll("_", " ")} would be{" "}
+        Had {names || "the cause"}, {f.metricName(slo.metric)} would be{" "}
         <strong>{f.metric(slo.metric, restored)}</strong>, not {f.metric(slo.metric, observed)}
         {probability !== null && <>; {f.percent(probability)} sure to meet the target</>}.
       </p>
@@ -174,8 +174,8 @@ function Evidence({ evidence }) {
           <tbody>
             {evidence.slice(0, 8).map((e) => (
               <tr key={e.entity + e.metric}>
-                <td>{e.entity.includes("->") || e.entity.startsWith("host:") ? e.entity : <ServiceLink name={e.entity} />}</td>
-                <td>{e.metric}</td>
+                <td>{e.entity.includes("->") || e.entity.startsWith("host:") ? f.entity(e.entity) : <ServiceLink name={e.entity} />}</td>
+                <td><Metric name={e.metric} /></td>
                 <td class="number">{f.metric(e.metric, e.normal)}</td>
                 <td class="number"><b>{f.metric(e.metric, e.observed)}</b></td>
                 <td class="number">{e.sigmas === null ? "–" : (e.sigmas > 0 ? "+" : "") + f.plain(Math.max(-999, Math.min(999, e.sigmas)))}</td>
@@ -198,7 +198,7 @@ function History({ incidents, refresh }) {
           <summary>
             <span class="number">{f.clock(i.started)}</span>
             <span>{headline(i)}</span>
-            <span class="fine">{i.slo.entity}, peak {f.metric(i.slo.metric, i.peak)}, {i.ended ? `lasted ${f.duration(i.ended - i.started)}` : i.state}</span>
+            <span class="fine">{f.entity(i.slo.entity)}, peak {f.metric(i.slo.metric, i.peak)}, {i.ended ? `lasted ${f.duration(i.ended - i.started)}` : i.state}</span>
           </summary>
           <Incident incident={i} refresh={refresh} />
         </details>

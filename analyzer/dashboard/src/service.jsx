@@ -8,18 +8,25 @@ import { Empty, ServiceLink, Status } from "./parts.jsx";
 const CHARTS = [
   ["Latency", ["server_p50_us", "server_p99_us", "self_p99_us"]],
   ["Requests", ["requests_per_s"]],
-  ["CPU in use", ["cpu_cores", "cpu_limit_cores"]],
-  ["Throttled, waiting for a CPU", ["cpu_throttled_ratio", "cpu_runq_ratio", "psi_cpu_ratio"]],
+  ["CPU", ["cpu_cores", "cpu_limit_cores"]],
+  ["Short of CPU", ["cpu_throttled_ratio", "cpu_runq_ratio", "psi_cpu_ratio"]],
   ["Memory", ["mem_bytes"]],
-  ["Major faults, reclaim", ["mem_major_faults_per_s", "mem_reclaim_pages_per_s"]],
+  ["Short of memory", ["mem_major_faults_per_s", "mem_reclaim_pages_per_s"]],
   ["Disk", ["blk_read_bytes_per_s", "blk_write_bytes_per_s"]],
-  ["Waiting for the disk", ["blk_wait_ratio", "psi_io_ratio"]],
+  ["Short of disk", ["blk_wait_ratio", "psi_io_ratio"]],
   ["Network", ["net_rx_bytes_per_s", "net_tx_bytes_per_s"]],
   ["Errors", ["error_ratio"]],
 ];
 
-const LABEL = { server_p50_us: "p50", server_p99_us: "p99", self_p99_us: "self p99", cpu_limit_cores: "limit" };
-const label = (metric) => LABEL[metric] ?? metric.replace(/_(ratio|us|bytes_per_s|per_s)$/, "").replaceAll("_", " ");
+const LABEL = {
+  server_p50_us: "p50", server_p99_us: "p99", self_p99_us: "self p99", requests_per_s: "requests",
+  cpu_cores: "in use", cpu_limit_cores: "limit", cpu_throttled_ratio: "throttled",
+  cpu_runq_ratio: "run-queue wait", psi_cpu_ratio: "stalled (PSI)",
+  mem_bytes: "in use", mem_major_faults_per_s: "major faults", mem_reclaim_pages_per_s: "pages reclaimed",
+  blk_read_bytes_per_s: "read", blk_write_bytes_per_s: "written", blk_wait_ratio: "waiting",
+  psi_io_ratio: "stalled (PSI)", net_rx_bytes_per_s: "received", net_tx_bytes_per_s: "sent",
+  error_ratio: "errors",
+};
 
 export function Service({ name }) {
   const entity = usePoll(`entity?name=${encodeURIComponent(name)}`, 10000);
@@ -36,6 +43,9 @@ export function Service({ name }) {
   const now = times.at(-1) ?? 0;
   const bands = (incidents.data ?? []).map((i) => [i.started, i.ended ?? now]);
   const present = (wanted) => wanted.filter((m) => series[m]?.some((v) => v !== null));
+  const idle = (wanted) => wanted.every((m) => series[m].every((v) => !v));
+  const known = CHARTS.map(([title, wanted]) => [title, present(wanted)]).filter(([, shown]) => shown.length);
+  const quiet = known.filter(([, shown]) => idle(shown)).map(([title]) => title);
 
   return (
     <>
@@ -43,20 +53,19 @@ export function Service({ name }) {
       {service && (
         <p class="lead">
           {f.perSecond(service.requests_per_s)} · p99 {f.microseconds(service.server_p99_us)} · errors {f.ratio(service.error_ratio)} · CPU {f.ratio(service.cpu_util_ratio)}
-          {service.host && ` · on ${service.host.replace(/^host:/, "")}`}
+          {service.host && ` · on ${f.entity(service.host)}`}
         </p>
       )}
       {times.length < 2 && <Empty>No window of this service yet.</Empty>}
       <div class="charts">
-        {times.length > 1 && CHARTS.map(([title, wanted]) => {
-          const shown = present(wanted);
-          return shown.length > 0 && (
-            <Chart key={name + title} title={title} times={times} bands={bands} group={name}
-              series={shown.map((metric) => ({ metric, label: label(metric), values: series[metric] }))} />
-          );
-        })}
+        {times.length > 1 && known.filter(([title]) => !quiet.includes(title)).map(([title, shown]) => (
+          <Chart key={name + title} title={title} times={times} bands={bands} group={name}
+            series={shown.map((metric) => ({ metric, label: LABEL[metric], values: series[metric] }))} />
+        ))}
       </div>
-      <p class="fine">Shaded: a target was missed.</p>
+      <p class="fine">
+        Shaded: a target was missed.{quiet.length > 0 && ` At zero throughout: ${quiet.join("; ").toLowerCase()}.`}
+      </p>
       <div class="columns">
         <Calls title="Called by" edges={graph.data.edges.filter((e) => e.callee === name)} end="caller" />
         <Calls title="Calls" edges={graph.data.edges.filter((e) => e.caller === name)} end="callee" />

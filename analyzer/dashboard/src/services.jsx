@@ -9,7 +9,7 @@ const RANK = { culprit: 0, slow: 1, ok: 2 };
 
 const COLUMNS = [
   ["name", "Service", (s) => <><Status value={s.status} /> <ServiceLink name={s.name} /></>],
-  ["host", "Host", (s) => s.host ?? "–"],
+  ["host", "Host", (s) => (s.host ? f.entity(s.host) : "–")],
   ["requests_per_s", "Requests", (s) => f.perSecond(s.requests_per_s)],
   ["error_ratio", "Errors", (s) => f.ratio(s.error_ratio)],
   ["server_p99_us", "p99", (s) => f.microseconds(s.server_p99_us)],
