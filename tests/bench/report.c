@@ -1,11 +1,12 @@
 #include "tests/bench/report.h"
 
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 struct spread {
-	double low, median, high;
+	double low, median, high, mean;
 };
 
 static int ascending(const void *a, const void *b)
@@ -17,113 +18,82 @@ static int ascending(const void *a, const void *b)
 
 static struct spread spread(const double *value, unsigned count)
 {
-	double sorted[REPORT_ROUNDS];
+	double sorted[REPORT_ROUNDS], sum = 0;
 
 	memcpy(sorted, value, count * sizeof(*value));
+	for (unsigned i = 0; i < count; i++)
+		sum += value[i];
 	qsort(sorted, count, sizeof(*sorted), ascending);
 	return (struct spread){.low = sorted[0],
 		.median = (sorted[(count - 1) / 2] + sorted[count / 2]) / 2,
-		.high = sorted[count - 1]};
+		.high = sorted[count - 1],
+		.mean = sum / count};
 }
 
-typedef double measure(const struct sample *s, const struct sample *nothing);
-
-static double requests_per_s(const struct sample *s, const struct sample *nothing)
-{
-	(void)nothing;
-	return s->load.requests_per_s;
-}
-
-static double throughput_ratio(const struct sample *s, const struct sample *nothing)
-{
-	return s->load.requests_per_s / nothing->load.requests_per_s;
-}
-
-static double p50_us(const struct sample *s, const struct sample *nothing)
-{
-	(void)nothing;
-	return s->load.p50_us;
-}
-
-static double p99_us(const struct sample *s, const struct sample *nothing)
-{
-	(void)nothing;
-	return s->load.p99_us;
-}
-
-static double cpu_ratio(const struct sample *s, const struct sample *nothing)
-{
-	(void)nothing;
-	return s->cpu_ratio;
-}
-
-static double rss_mb(const struct sample *s, const struct sample *nothing)
-{
-	(void)nothing;
-	return s->usage.rss_mb;
-}
-
-static double peak_mb(const struct sample *s, const struct sample *nothing)
-{
-	(void)nothing;
-	return s->usage.peak_mb;
-}
-
-static double map_mb(const struct sample *s, const struct sample *nothing)
-{
-	(void)nothing;
-	return s->map_mb;
-}
-
-static struct spread over_rounds(const struct report *r, int tracer, measure *m)
-{
-	double value[REPORT_ROUNDS];
-
-	for (unsigned i = 0; i < r->rounds; i++)
-		value[i] = m(&r->sample[tracer][i], &r->sample[TRACER_NONE][i]);
-	return spread(value, r->rounds);
-}
-
+/* A number of every run: where it stands in struct sample, and what to show of the rounds. */
 static const struct column {
 	const char *key, *head, *format;
-	measure *measure;
+	size_t at;
 	bool tracer_only;
+	bool mean; /* not the median: it comes in bursts, longer than a run apart */
 } columns[] = {
-	{"requests_per_s", "requests/s", "%11.0f", requests_per_s, false},
-	{"p50_us", "p50 us", "%8.0f", p50_us, false},
-	{"p99_us", "p99 us", "%8.0f", p99_us, false},
-	{"cpu_ratio", "CPUs", "%8.4f", cpu_ratio, true},
-	{"rss_mb", "RSS MB", "%8.1f", rss_mb, true},
-	{"peak_rss_mb", "peak", "%8.1f", peak_mb, true},
-	{"map_mb", "maps MB", "%8.1f", map_mb, true},
+	{"requests_per_s", "requests/s", "%11.0f ", offsetof(struct sample, load.requests_per_s),
+		false, false},
+	{"p50_us", "p50 us", "%8.0f ", offsetof(struct sample, load.p50_us), false, false},
+	{"p99_us", "p99 us", "%8.0f ", offsetof(struct sample, load.p99_us), false, false},
+	{"cpu_ratio", "CPUs", "%8.4f ", offsetof(struct sample, cpu_ratio), true, true},
+	{"rss_mb", "RSS MB", "%8.1f ", offsetof(struct sample, usage.rss_mb), true, false},
+	{"peak_rss_mb", "peak", "%8.1f ", offsetof(struct sample, usage.peak_mb), true, false},
+	{"map_mb", "maps MB", "%8.1f ", offsetof(struct sample, map_mb), true, false},
 };
 
 #define COLUMNS (sizeof(columns) / sizeof(*columns))
 
+static struct spread column_spread(const struct report *r, int tracer, const struct column *c)
+{
+	double value[REPORT_ROUNDS];
+
+	for (unsigned i = 0; i < r->rounds; i++)
+		memcpy(&value[i], (const char *)&r->sample[tracer][i] + c->at, sizeof(*value));
+	return spread(value, r->rounds);
+}
+
+static struct spread throughput_spread(const struct report *r, int tracer)
+{
+	double value[REPORT_ROUNDS];
+
+	for (unsigned i = 0; i < r->rounds; i++)
+		value[i] = r->sample[tracer][i].load.requests_per_s /
+			   r->sample[TRACER_NONE][i].load.requests_per_s;
+	return spread(value, r->rounds);
+}
+
+static void print_throughput_of(const struct report *r, int tracer)
+{
+	struct spread ratio = throughput_spread(r, tracer);
+
+	printf("  %-11s ", tracer_name((enum tracer_kind)tracer));
+	for (size_t i = 0; i < COLUMNS; i++) {
+		const struct column *c = &columns[i];
+		struct spread s = column_spread(r, tracer, c);
+
+		if (i == 1)
+			printf("    %5.3f (%.3f .. %.3f) ", ratio.median, ratio.low, ratio.high);
+		if (tracer != TRACER_NONE || !c->tracer_only)
+			printf(c->format, c->mean ? s.mean : s.median);
+	}
+	putchar('\n');
+}
+
 static void print_throughput(const struct report *r)
 {
-	printf("  %-11s %11s %24s %8s %8s %8s %8s %8s %8s\n", "", columns[0].head,
-		"of nothing (lowest .. highest)", columns[1].head, columns[2].head, columns[3].head,
-		columns[4].head, columns[5].head, columns[6].head);
-	for (int k = 0; k < TRACERS; k++) {
-		struct spread ratio;
-
-		if (!r->there[k])
-			continue;
-		ratio = over_rounds(r, k, throughput_ratio);
-		printf("  %-11s ", tracer_name((enum tracer_kind)k));
-		for (size_t i = 0; i < COLUMNS; i++) {
-			if (i == 1)
-				printf("      %6.3f (%.3f .. %.3f)  ", ratio.median, ratio.low,
-					ratio.high);
-			if (k != TRACER_NONE || !columns[i].tracer_only) {
-				printf(columns[i].format,
-					over_rounds(r, k, columns[i].measure).median);
-				putchar(' ');
-			}
-		}
-		putchar('\n');
-	}
+	printf("  %-11s %11s %26s ", "", columns[0].head, "of nothing (range)");
+	for (size_t i = 1; i < COLUMNS; i++)
+		printf("%8s ", columns[i].head);
+	putchar('\n');
+	for (int k = 0; k < TRACERS; k++)
+		if (r->there[k])
+			print_throughput_of(r, k);
 }
 
 static void print_sum(int tracer, const char *what, double ns)
@@ -190,7 +160,8 @@ void report_print(const struct report *r, const struct workload *w)
 
 static json_t *spread_json(struct spread s)
 {
-	return json_pack("{s:f, s:f, s:f}", "median", s.median, "low", s.low, "high", s.high);
+	return json_pack("{s:f, s:f, s:f, s:f}", "median", s.median, "low", s.low, "high", s.high,
+		"mean", s.mean);
 }
 
 static json_t *programs_json(const struct detail *d)
@@ -212,12 +183,11 @@ static json_t *tracer_json(const struct report *r, int k)
 	const struct detail *d = &r->detail[k];
 	json_t *o = json_object();
 
-	json_object_set_new(
-		o, "throughput_ratio", spread_json(over_rounds(r, k, throughput_ratio)));
+	json_object_set_new(o, "throughput_ratio", spread_json(throughput_spread(r, k)));
 	for (size_t i = 0; i < COLUMNS; i++)
 		if (k != TRACER_NONE || !columns[i].tracer_only)
-			json_object_set_new(o, columns[i].key,
-				spread_json(over_rounds(r, k, columns[i].measure)));
+			json_object_set_new(
+				o, columns[i].key, spread_json(column_spread(r, k, &columns[i])));
 	if (k == TRACER_NONE)
 		return o;
 	json_object_set_new(o, "requests_with_bpf_clock", json_integer((json_int_t)d->requests));
