@@ -210,7 +210,7 @@ void fleet_normal(const struct fleet_container *c, float out[CONTAINER_METRICS])
 			if (!isnan(c->ring[i][m]))
 				sorted[n++] = c->ring[i][m];
 		qsort(sorted, n, sizeof(*sorted), by_value);
-		out[m] = n ? sorted[n / 2] : NAN;
+		out[m] = n >= FLEET_NORMAL_LEAST ? sorted[n / 2] : NAN;
 	}
 }
 

@@ -21,6 +21,7 @@
 #define FLEET_MAX_AGENTS 16384
 #define FLEET_MAX_CONTAINERS 262144
 #define FLEET_NORMAL 32
+#define FLEET_NORMAL_LEAST 8
 #define FLEET_FORGET_S 600
 
 struct fleet_agent {
@@ -72,7 +73,10 @@ void fleet_heard(struct fleet_agent *a, const uint8_t boot_id[16], const struct 
 /* A container measured `value` in a model window; `normal` keeps it for the medians. */
 void fleet_measured(struct fleet_container *c, const float value[CONTAINER_METRICS], bool normal);
 
-/* Medians over the ring; NaN where nothing was measured. */
+/*
+ * Medians over the ring; NaN where nothing was measured, and for a container born lately: its few
+ * windows may be those before the incident it causes was noticed.
+ */
 void fleet_normal(const struct fleet_container *c, float out[CONTAINER_METRICS]);
 
 /* Forget containers not seen for FLEET_FORGET_S. */

@@ -18,6 +18,19 @@ static bool is_normal(const struct series *s, const float *slo_value, const stru
 	return (!use || use[row]) && slo_value && (double)slo_value[row] <= slo->target;
 }
 
+/* The windows that missed the target, for an interval may begin early or end late; else all. */
+static void add_incident(
+	struct frame *f, const float *slo_value, const struct slo *slo, size_t from, size_t to)
+{
+	for (size_t row = from; slo_value && row < to; row++)
+		if ((double)slo_value[row] > slo->target)
+			f->row[f->total++] = row;
+	if (f->total > f->normals)
+		return;
+	for (size_t row = from; row < to; row++)
+		f->row[f->total++] = row;
+}
+
 int frame_open(struct frame *f, const struct recording *r, const struct slo *slo, double from_s,
 	double to_s, const bool *use)
 {
@@ -41,8 +54,7 @@ int frame_open(struct frame *f, const struct recording *r, const struct slo *slo
 	memmove(f->row, f->row + first, f->normals * sizeof(*f->row));
 	f->total = f->normals;
 	series_range(s, from_s, to_s, &from, &to);
-	while (from < to)
-		f->row[f->total++] = from++;
+	add_incident(f, slo_value, slo, from, to);
 	return 0;
 }
 

@@ -27,11 +27,11 @@ static void put_text(FILE *f, const char *text)
 	fputc('"', f);
 }
 
-/* As few digits as bring the same number back. */
+/* As few digits as bring the same number back; ten show a Unix time without an exponent. */
 static void put_number(FILE *f, double value)
 {
 	char text[32];
-	int digits = 9;
+	int digits = 10;
 
 	do {
 		snprintf(text, sizeof(text), "%.*g", digits, value);

@@ -59,12 +59,15 @@ static bool add_workload(struct candidate *c, const struct suspicion *s, double 
 	return true;
 }
 
+/* Under load all gaps and round-trip times grow; lost segments, memory and a cut quota tell more. */
 static bool independent_of_load(const struct suspect *p)
 {
-	return p->moved[RESOURCE_NETWORK].strength > 0.5 ||
+	const struct symptom *network = &p->moved[RESOURCE_NETWORK];
+	const struct symptom *cpu = &p->moved[RESOURCE_CPU];
+
+	return (!strcmp(network->metric, "net_retransmit_ratio") && network->strength > 0.5) ||
 	       p->moved[RESOURCE_MEMORY].strength > 0.5 ||
-	       (!strcmp(p->moved[RESOURCE_CPU].metric, "cpu_limit_cores") &&
-		       p->moved[RESOURCE_CPU].strength > 0.3);
+	       (!strcmp(cpu->metric, "cpu_limit_cores") && cpu->strength > 0.3);
 }
 
 static int best_first(const void *a, const void *b)

@@ -162,7 +162,8 @@ int symptom_read(const struct frame *f, uint32_t service, struct symptom out[RES
 
 /*
  * Order of the questions: a link that retransmits or lengthens is the network, whatever
- * else waits. Memory before disk, for faults and swapping read the disk too. CPU before a bare
+ * else waits, if time was lost between the ends: TCP's round-trip time alone also holds the
+ * peer's delayed acks, and so how long its process takes. Memory before disk, for faults and swapping read the disk too. CPU before a bare
  * gap between the two ends, for a starved callee takes long to read its requests.
  */
 enum resource symptom_resource(const struct symptom s[RESOURCES], double own, double between)
@@ -172,7 +173,10 @@ enum resource symptom_resource(const struct symptom s[RESOURCES], double own, do
 	double disk = s[RESOURCE_DISK].strength, network = s[RESOURCE_NETWORK].strength;
 	double share = own + between > 0 ? between / (own + between) : 0;
 
-	if (network >= told && (share >= 0.3 || network > fmax(cpu, fmax(memory, disk))))
+	bool between_ends = own + between <= 0 || share >= 0.1;
+
+	if (network >= told && between_ends &&
+		(share >= 0.3 || network > fmax(cpu, fmax(memory, disk))))
 		return RESOURCE_NETWORK;
 	if (memory >= told && memory >= 0.6 * cpu)
 		return RESOURCE_MEMORY;
