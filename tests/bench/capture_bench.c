@@ -144,7 +144,7 @@ static int run_rounds(struct report *r, const struct workload *w)
 	int err = 0;
 
 	for (unsigned i = 0; i < r->rounds && !err; i++)
-		for (int k = 0; k < TRACERS && !err; k++)
+		for (int k = 0; k < TRACER_EMPTY && !err; k++)
 			if (r->there[k])
 				err = run_once(w, (enum tracer_kind)k, &r->sample[k][i]);
 	for (int k = TRACER_SAGE; k < TRACERS && !err; k++)
@@ -189,7 +189,7 @@ static void print_machine(void)
 	getloadavg(load, 1);
 	printf("capture: %ld CPUs, load %.1f before the start\n", sysconf(_SC_NPROCESSORS_ONLN),
 		load[0]);
-	for (int k = 0; k < TRACERS; k++)
+	for (int k = 0; k < TRACER_EMPTY; k++)
 		if (!tracer_there((enum tracer_kind)k, &why))
 			printf("without %s: %s\n", tracer_name((enum tracer_kind)k), why);
 	fflush(stdout);

@@ -17,11 +17,28 @@
 #define ASK_EVERY_MS 20
 #define STOP_MS 5000
 
+static volatile sig_atomic_t interrupted;
+
+static void interrupt(int signal)
+{
+	interrupted = signal;
+}
+
+/* Waiting then fails, and what fails cleans up. */
+static void catch_signals(void)
+{
+	struct sigaction action = {.sa_handler = interrupt};
+
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+}
+
 int place_open(struct place *p)
 {
 	int err;
 
 	memset(p, 0, sizeof(*p));
+	catch_signals();
 	err = cgroups_open(&p->cgroups);
 	if (err) {
 		fprintf(stderr,
@@ -79,7 +96,7 @@ static bool ended(int pidfd, unsigned timeout_ms)
 {
 	struct pollfd f = {.fd = pidfd, .events = POLLIN};
 
-	return poll(&f, 1, (int)timeout_ms) > 0;
+	return !interrupted && poll(&f, 1, (int)timeout_ms) > 0;
 }
 
 int place_wait(pid_t pid, bool (*ready)(void *ctx), void *ctx, unsigned timeout_ms)
@@ -90,7 +107,9 @@ int place_wait(pid_t pid, bool (*ready)(void *ctx), void *ctx, unsigned timeout_
 	if (pidfd < 0)
 		return -errno;
 	while (err == -ETIMEDOUT && clock_monotonic_ns() < deadline_ns) {
-		if (ready(ctx))
+		if (interrupted)
+			err = -EINTR;
+		else if (ready(ctx))
 			err = 0;
 		else if (ended(pidfd, ASK_EVERY_MS))
 			err = -ECHILD;

@@ -19,7 +19,10 @@ struct place {
 	char directory[64]; /* below /tmp */
 };
 
-/* Returns 0 or -errno, having said on stderr what is missing. place_close() takes all away. */
+/*
+ * Returns 0 or -errno, having said on stderr what is missing. place_close() takes all away. From
+ * here on SIGINT and SIGTERM make every wait below fail at once, so that it comes to that.
+ */
 int place_open(struct place *p);
 void place_close(struct place *p);
 
@@ -32,7 +35,7 @@ pid_t place_start(const struct place *p, const char *cgroup, const char *log, ch
 
 /*
  * Wait until ready(ctx), which is asked every 20 ms. Returns 0, -ECHILD when the process ended
- * before, -ETIMEDOUT.
+ * before, -ETIMEDOUT, -EINTR.
  */
 int place_wait(pid_t pid, bool (*ready)(void *ctx), void *ctx, unsigned timeout_ms);
 

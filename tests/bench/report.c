@@ -91,7 +91,7 @@ static void print_throughput(const struct report *r)
 	for (size_t i = 1; i < COLUMNS; i++)
 		printf("%8s ", columns[i].head);
 	putchar('\n');
-	for (int k = 0; k < TRACERS; k++)
+	for (int k = 0; k < TRACER_EMPTY; k++)
 		if (r->there[k])
 			print_throughput_of(r, k);
 }
@@ -178,21 +178,27 @@ static json_t *programs_json(const struct detail *d)
 	return programs;
 }
 
-static json_t *tracer_json(const struct report *r, int k)
+static void set_rounds(json_t *o, const struct report *r, int tracer)
 {
-	const struct detail *d = &r->detail[k];
+	json_object_set_new(o, "throughput_ratio", spread_json(throughput_spread(r, tracer)));
+	for (size_t i = 0; i < COLUMNS; i++)
+		if (tracer != TRACER_NONE || !columns[i].tracer_only)
+			json_object_set_new(o, columns[i].key,
+				spread_json(column_spread(r, tracer, &columns[i])));
+}
+
+static json_t *tracer_json(const struct report *r, int tracer)
+{
+	const struct detail *d = &r->detail[tracer];
 	json_t *o = json_object();
 
-	json_object_set_new(o, "throughput_ratio", spread_json(throughput_spread(r, k)));
-	for (size_t i = 0; i < COLUMNS; i++)
-		if (k != TRACER_NONE || !columns[i].tracer_only)
-			json_object_set_new(
-				o, columns[i].key, spread_json(column_spread(r, k, &columns[i])));
-	if (k == TRACER_NONE)
+	if (tracer != TRACER_EMPTY)
+		set_rounds(o, r, tracer);
+	if (tracer == TRACER_NONE)
 		return o;
 	json_object_set_new(o, "requests_with_bpf_clock", json_integer((json_int_t)d->requests));
 	json_object_set_new(o, "programs", programs_json(d));
-	if (k != TRACER_SAGE)
+	if (tracer != TRACER_SAGE)
 		return o;
 	json_object_set_new(o, "captured", json_integer((json_int_t)d->captured));
 	json_object_set(o, "losses", d->losses);

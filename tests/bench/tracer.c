@@ -10,10 +10,10 @@
 
 #define READY_MS 20000
 
-static const char *const name[TRACERS] = {"nothing", "sage-agent", "bpftrace"};
+static const char *const name[TRACERS] = {"nothing", "sage-agent", "bpftrace", "empty"};
 
 /* What each says once it traces. */
-static const char *const ready_text[TRACERS] = {NULL, ": watching, ", "tracing"};
+static const char *const ready_text[TRACERS] = {NULL, ": watching, ", "tracing", "tracing"};
 
 /*
  * Both ends of every call over a socket, on the hooks the agent prefers: what follows a
@@ -32,6 +32,10 @@ static const char script[] = "BEGIN { printf(\"tracing\\n\"); }\n"
 			     "    delete(@got[args->sk]);\n"
 			     "  } else { @asked[args->sk] = nsecs; }\n"
 			     "}\n";
+
+static const char empty_script[] = "BEGIN { printf(\"tracing\\n\"); }\n"
+				   "tracepoint:sock:sock_recv_length { }\n"
+				   "tracepoint:sock:sock_send_length { }\n";
 
 const char *tracer_name(enum tracer_kind k)
 {
@@ -54,7 +58,7 @@ static bool in_path(const char *program)
 bool tracer_there(enum tracer_kind k, const char **why)
 {
 	*why = "";
-	if (k != TRACER_BPFTRACE)
+	if (k < TRACER_BPFTRACE)
 		return true;
 	if (!in_path("bpftrace"))
 		*why = "not installed";
@@ -85,7 +89,8 @@ static pid_t start_sage(struct tracer *t, const struct place *p)
 
 static pid_t start_bpftrace(struct tracer *t, const struct place *p)
 {
-	char *argv[] = {"bpftrace", "-e", (char *)script, NULL};
+	const char *text = t->kind == TRACER_EMPTY ? empty_script : script;
+	char *argv[] = {"bpftrace", "-e", (char *)text, NULL};
 
 	return place_start(p, NULL, t->log, argv);
 }

@@ -9,7 +9,13 @@
 
 #include "tests/bench/place.h"
 
-enum tracer_kind { TRACER_NONE, TRACER_SAGE, TRACER_BPFTRACE, TRACERS };
+enum tracer_kind {
+	TRACER_NONE,
+	TRACER_SAGE,
+	TRACER_BPFTRACE,
+	TRACER_EMPTY, /* bpftrace with probes that do nothing: what a run costs here at least */
+	TRACERS
+};
 
 struct tracer {
 	enum tracer_kind kind;
