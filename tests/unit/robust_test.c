@@ -249,6 +249,80 @@ static void memory_pressure_is_not_called_disk(void **state)
 	assert_int_equal(t.resource, t.cases);
 }
 
+/* Multiply a metric of every edge in the incident's windows. */
+static void stretch(struct recording *r, const struct planted *p, const char *metric, float times)
+{
+	for (uint32_t i = 0; i < r->series.columns; i++) {
+		struct series_column *c = &r->series.column[i];
+
+		for (unsigned w = p->from; !strcmp(c->metric, metric) && w < p->to; w++)
+			c->value[w] *= times;
+	}
+}
+
+static struct diagnosis ask_whole(struct recording *r, double late_s)
+{
+	struct diagnosis d;
+
+	assert_int_equal(
+		robust_rank(&d, r, r->slo, r->truth->from_s, r->truth->to_s + late_s, NULL), 0);
+	assert_int_equal(d.verdict, VERDICT_DIAGNOSED);
+	assert_string_equal(r->graph.entity[d.candidate[0].service].name, r->truth->service);
+	return d;
+}
+
+static void a_longer_round_trip_without_lost_time_is_not_the_network(void **state)
+{
+	struct planted p = usual();
+	struct recording r;
+	struct diagnosis d;
+
+	(void)state;
+	p.culprit = 4;
+	p.resource = RESOURCE_CODE;
+	planted_make(&r, &p);
+	stretch(&r, &p, "net_rtt_us", 8);
+	d = ask_whole(&r, 0);
+	assert_int_equal(d.candidate[0].resource, RESOURCE_CODE);
+	diagnosis_clear(&d);
+	recording_clear(&r);
+}
+
+static void a_surge_that_lengthens_every_gap_is_the_surge(void **state)
+{
+	struct planted p = usual();
+	struct recording r;
+	struct diagnosis d;
+
+	(void)state;
+	p.resource = RESOURCE_WORKLOAD;
+	planted_make(&r, &p);
+	stretch(&r, &p, "net_rtt_us", 5);
+	stretch(&r, &p, "network_p99_us", 10);
+	stretch(&r, &p, "network_mean_us", 10);
+	d = ask_whole(&r, 0);
+	assert_int_equal(d.candidate[0].resource, RESOURCE_WORKLOAD);
+	diagnosis_clear(&d);
+	recording_clear(&r);
+}
+
+static void an_interval_that_ends_late_gives_the_same_answer(void **state)
+{
+	struct planted p = usual();
+	struct recording r;
+	struct diagnosis d;
+
+	(void)state;
+	p.windows = 90;
+	p.culprit = 4;
+	p.resource = RESOURCE_CPU;
+	planted_make(&r, &p);
+	d = ask_whole(&r, 20 * p.window_s);
+	assert_int_equal(d.candidate[0].resource, RESOURCE_CPU);
+	diagnosis_clear(&d);
+	recording_clear(&r);
+}
+
 static void an_error_target_leads_to_the_failing_service(void **state)
 {
 	struct recording r;
@@ -294,6 +368,9 @@ int main(void)
 		cmocka_unit_test(three_windows_of_history_answer_unknown),
 		cmocka_unit_test(a_met_target_is_healthy),
 		cmocka_unit_test(memory_pressure_is_not_called_disk),
+		cmocka_unit_test(a_longer_round_trip_without_lost_time_is_not_the_network),
+		cmocka_unit_test(a_surge_that_lengthens_every_gap_is_the_surge),
+		cmocka_unit_test(an_interval_that_ends_late_gives_the_same_answer),
 		cmocka_unit_test(an_error_target_leads_to_the_failing_service),
 	};
 
