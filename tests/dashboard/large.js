@@ -1,5 +1,5 @@
 // An answer of /api/v1/graph as an application of `services` services would give it: layers of
-// services, each called by one to three of the layer above, one of them throttled.
+// services, each called by one to three of the layer above; one is a cause, and slow is what waits for it.
 export function largeGraph(services) {
   const layers = Math.ceil(Math.log2(services)) - 2;
   const layerOf = (i) => Math.floor((i * layers) / services);
@@ -19,8 +19,23 @@ export function largeGraph(services) {
     callers.delete(i);
     for (const caller of callers) edges.push(edge(name(caller), name(i)));
   }
-  const all = Array.from({ length: services }, (_, i) => service(name(i), i === culprit ? "culprit" : "ok", i));
+  const slow = waiting(edges, name(culprit));
+  const status = (i) => (i === culprit ? "culprit" : slow.has(name(i)) ? "slow" : "ok");
+  const all = Array.from({ length: services }, (_, i) => service(name(i), status(i), i));
   return { time: Date.now() / 1000, services: [service("user", "ok", 0), ...all], edges };
+}
+
+// Who calls `name`, at whatever distance.
+function waiting(edges, name) {
+  const found = new Set();
+  const climb = (callee) => {
+    for (const { caller } of edges.filter((e) => e.callee === callee && !found.has(e.caller))) {
+      found.add(caller);
+      climb(caller);
+    }
+  };
+  climb(name);
+  return found;
 }
 
 const service = (name, status, i) => ({

@@ -12,7 +12,7 @@ const outcome = (a) =>
 function change(a) {
   const now = f.knobValue(a.knob, a.value);
   if (a.old_value === null) return `to ${now}`;
-  return a.old_value === a.value ? `stays at ${now}` : `${f.knobValue(a.knob, a.old_value)} → ${now}`;
+  return a.old_value === a.value ? `${now} already` : `${f.knobValue(a.knob, a.old_value)} → ${now}`;
 }
 
 function Action({ action: a }) {

@@ -13,7 +13,8 @@ export function microseconds(us) {
 
 export function ratio(r) {
   if (!known(r)) return NONE;
-  return `${(r * 100).toFixed(r !== 0 && Math.abs(r) < 0.1 ? 1 : 0)} %`;
+  const size = Math.abs(r);
+  return `${(r * 100).toFixed(size === 0 || size >= 0.0995 ? 0 : size >= 0.00995 ? 1 : 2)} %`;
 }
 
 export function bytes(b, suffix = "") {

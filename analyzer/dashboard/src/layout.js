@@ -2,23 +2,35 @@
 import dagre from "@dagrejs/dagre";
 
 export const BOX = { width: 150, height: 46 };
-export const LABEL = { width: 92, height: 14, labelpos: "c" };
+export const LABEL = { width: 56, height: 26, labelpos: "c" };
 
-// The services a person should see: all, only those with a problem and their neighbours, or,
-// past `limit`, the problems' neighbourhood or else the busiest.
-export function select(graph, onlyProblems, limit) {
-  const bad = new Set(graph.services.filter((s) => s.status !== "ok").map((s) => s.name));
+const named = (services, wanted) => new Set(services.filter(wanted).map((s) => s.name));
+
+// Those with a problem, the neighbours of the causes (or, before there is a cause, of all), and
+// the outside world where it calls one of them.
+function troubled({ services, edges }) {
+  const bad = named(services, (s) => s.status !== "ok");
+  const causes = named(services, (s) => s.status === "culprit");
+  const middle = causes.size ? causes : bad;
   const near = new Set(bad);
-  for (const e of graph.edges) {
-    if (bad.has(e.caller)) near.add(e.callee);
-    if (bad.has(e.callee)) near.add(e.caller);
+  for (const e of edges) {
+    if (middle.has(e.caller)) near.add(e.callee);
+    if (middle.has(e.callee) || (e.caller === "user" && bad.has(e.callee))) near.add(e.caller);
   }
-  let keep = new Set(graph.services.map((s) => s.name));
-  if (onlyProblems || (keep.size > limit && bad.size)) keep = near;
+  return near;
+}
+
+// The services a person should see: all, only where there are problems, or, past `limit`, where
+// there are problems or else the busiest; causes are never left out for others.
+export function select(graph, onlyProblems, limit) {
+  const near = troubled(graph);
+  let keep = named(graph.services, () => true);
+  if (onlyProblems || (keep.size > limit && near.size)) keep = near;
   if (keep.size > limit) {
-    const rate = (name) => graph.services.find((s) => s.name === name)?.requests_per_s ?? 0;
-    const busiest = [...keep].map((n) => [n, bad.has(n) ? Infinity : rate(n)]).sort((a, b) => b[1] - a[1]);
-    keep = new Set(busiest.slice(0, limit).map(([n]) => n));
+    const weight = { culprit: 2, slow: 1, ok: 0 };
+    const first = graph.services.filter((s) => keep.has(s.name)).sort((a, b) =>
+      weight[b.status] - weight[a.status] || (b.requests_per_s ?? 0) - (a.requests_per_s ?? 0));
+    keep = new Set(first.slice(0, limit).map((s) => s.name));
   }
   return {
     services: graph.services.filter((s) => keep.has(s.name)),

@@ -72,7 +72,7 @@ export function ServiceMap() {
         <span><Status value="ok" /> healthy</span>
         <span><Status value="slow" /> slow because of another</span>
         <span><Status value="culprit" /> cause</span>
-        <span class="fine">on the lines: client p99 · calls per second</span>
+        <span class="fine">on the lines: client p99, calls per second</span>
       </p>
       {seen.services.length === 0 && <Empty>No service has a problem.</Empty>}
       {seen.services.length > 0 && (
@@ -107,12 +107,11 @@ function Edge({ edge, at, hot }) {
 // Above all lines, on a ground of its own; as wide as layout.js left room for.
 function EdgeLabel({ edge, at }) {
   if (!at) return null;
-  const text = `${f.microseconds(edge.client_p99_us ?? edge.server_p99_us)} · ${f.perSecond(edge.requests_per_s)}`;
-  const width = Math.min(LABEL.width, text.length * 5.5);
   return (
     <g class="edge-label" transform={`translate(${at.x} ${at.y})`}>
-      <rect x={-width / 2} y={-7} width={width} height={LABEL.height} />
-      <text y="4">{text}</text>
+      <rect x={-LABEL.width / 2} y={-LABEL.height / 2} width={LABEL.width} height={LABEL.height} />
+      <text y="-2">{f.microseconds(edge.client_p99_us ?? edge.server_p99_us)}</text>
+      <text y="10">{f.perSecond(edge.requests_per_s)}</text>
     </g>
   );
 }
