@@ -15,7 +15,7 @@ struct samples {
 };
 
 struct plan {
-	const struct planted *p;
+	const struct planted *p; /* the later fault in place of the first while it lasts */
 	struct recording *r;
 	uint64_t random;
 	int parent[N];     /* -1: called by the user */
@@ -218,6 +218,7 @@ static void lay_out(struct plan *k)
 	struct graph *g = &k->r->graph;
 
 	for (int i = 0; i < N; i++) {
+		uint32_t entity;
 		char edge[32];
 
 		k->parent[i] = k->p->shape == SHAPE_CHAIN     ? i - 1
@@ -226,7 +227,9 @@ static void lay_out(struct plan *k)
 		k->chance[i] = k->p->shape == SHAPE_TREE && i % 3 == 2 ? 0.5 : 1;
 		k->base_us[i] = 300 + 700 * uniform(k);
 		name_edge(k, i, edge);
-		assert(graph_entity(g, edge) != GRAPH_NONE);
+		entity = graph_entity(g, edge);
+		assert(entity != GRAPH_NONE);
+		(void)entity;
 	}
 }
 
@@ -235,23 +238,27 @@ static double target_of(const struct recording *r, uint32_t entity, const char *
 	const float *value = series_values(&r->series, entity, metric);
 	double highest = 0;
 
-	for (size_t w = 0; w < r->series.windows; w++)
-		if (!r->truths || r->series.start_s[w] < r->truth->from_s ||
-			r->series.start_s[w] >= r->truth->to_s)
+	for (size_t w = 0; w < r->series.windows; w++) {
+		bool faulty = false;
+
+		for (size_t i = 0; i < r->truths; i++)
+			faulty |= r->series.start_s[w] >= r->truth[i].from_s &&
+				  r->series.start_s[w] < r->truth[i].to_s;
+		if (!faulty)
 			highest = fmax(highest, (double)value[w]);
+	}
 	return 1.05 * highest;
 }
 
-static void add_truth(struct plan *k, unsigned service, enum resource resource)
+static void add_truth(struct recording *r, const struct planted_fault *f)
 {
-	const struct planted *p = k->p;
-	struct recording *r = k->r;
 	struct truth *t = &r->truth[r->truths++];
 
-	*t = (struct truth){.from_s = r->series.start_s[p->from],
-		.to_s = r->series.start_s[p->to - 1] + p->window_s,
-		.resource = resource};
-	snprintf(t->service, sizeof(t->service), "s%u", service);
+	*t = (struct truth){.from_s = r->series.start_s[f->from],
+		.to_s = r->series.start_s[f->to - 1] + r->series.window_s,
+		.resource = f->resource};
+	snprintf(t->service, sizeof(t->service), "s%u",
+		f->resource == RESOURCE_WORKLOAD ? 0 : f->culprit);
 }
 
 static void set_truth_and_target(struct plan *k)
@@ -260,18 +267,39 @@ static void set_truth_and_target(struct plan *k)
 	struct recording *r = k->r;
 	char first[8] = "";
 
-	r->truth = calloc(2, sizeof(*r->truth));
+	r->truth = calloc(2 + (size_t)p->laters, sizeof(*r->truth));
 	r->slo = calloc(1, sizeof(*r->slo));
 	assert(r->truth && r->slo);
 	if (p->resource != RESOURCE_NONE)
-		add_truth(k, p->resource == RESOURCE_WORKLOAD ? 0 : p->culprit, p->resource);
+		add_truth(r, &(struct planted_fault){p->culprit, p->resource, p->from, p->to});
 	if (p->also_resource != RESOURCE_NONE)
-		add_truth(k, p->also, p->also_resource);
+		add_truth(r, &(struct planted_fault){p->also, p->also_resource, p->from, p->to});
+	for (unsigned i = 0; i < p->laters; i++)
+		add_truth(r, &p->later[i]);
 	sscanf(p->statistics, "%7s", first);
 	snprintf(r->slo->metric, sizeof(r->slo->metric), "client_%s_us", first);
 	r->slo->entity = graph_find(&r->graph, "user->s0");
 	r->slo->target = target_of(r, r->slo->entity, r->slo->metric);
 	r->slos = 1;
+}
+
+/* What is planted in window `w`: a later fault takes the place of the first. */
+static struct planted planted_in(const struct planted *p, unsigned w)
+{
+	struct planted now = *p;
+
+	for (unsigned i = 0; i < p->laters; i++) {
+		const struct planted_fault *f = &p->later[i];
+
+		if (w < f->from || w >= f->to)
+			continue;
+		now.culprit = f->culprit;
+		now.resource = f->resource;
+		now.also_resource = RESOURCE_NONE;
+		now.from = f->from;
+		now.to = f->to;
+	}
+	return now;
 }
 
 void planted_make(struct recording *r, const struct planted *p)
@@ -291,11 +319,14 @@ void planted_make(struct recording *r, const struct planted *p)
 	lay_out(&k);
 	for (unsigned w = 0; w < p->windows; w++) {
 		long row = series_row(&r->series, 1700000000 + w * p->window_s);
+		struct planted now = planted_in(p, w);
 
 		assert(row >= 0);
-		k.fault = p->resource != RESOURCE_NONE && w >= p->from && w < p->to;
+		k.p = &now;
+		k.fault = now.resource != RESOURCE_NONE && w >= now.from && w < now.to;
 		draw_window(&k, (size_t)row);
 	}
+	k.p = p;
 	set_truth_and_target(&k);
 	free(block);
 }

@@ -28,6 +28,12 @@ enum {
 	PLANTED_ALL = 63,
 };
 
+struct planted_fault {
+	unsigned culprit;
+	enum resource resource;
+	unsigned from, to;
+};
+
 struct planted {
 	enum shape shape;
 	uint64_t seed;
@@ -35,11 +41,13 @@ struct planted {
 	double window_s;
 	const char *statistics; /* "p99 mean" */
 	unsigned metrics;
-	unsigned culprit;            /* 0 .. PLANTED_SERVICES - 1 */
-	enum resource resource;      /* RESOURCE_NONE plants nothing */
-	unsigned also;               /* a second culprit at the same time, */
-	enum resource also_resource; /* if not RESOURCE_NONE */
-	unsigned from, to;           /* windows of the fault */
+	unsigned culprit;                  /* 0 .. PLANTED_SERVICES - 1 */
+	enum resource resource;            /* RESOURCE_NONE plants nothing */
+	unsigned also;                     /* a second culprit at the same time, */
+	enum resource also_resource;       /* if not RESOURCE_NONE */
+	unsigned from, to;                 /* windows of the fault */
+	const struct planted_fault *later; /* [laters] each with a truth row; ordered by `from` */
+	unsigned laters;
 };
 
 /* Make it, with one target on user->s0 and its truth. Fails the test when out of memory. */
