@@ -12,6 +12,7 @@ void model_options_default(struct model_options *o)
 		.layers = 5,
 		.epochs = 100,
 		.batch = 32,
+		.steps = 1000,
 		.learning_rate = 1e-2F,
 		.alpha = 0.9F,
 		.beta = 1,

@@ -17,6 +17,7 @@ struct model;
 struct model_options {
 	unsigned hidden, layers; /* 10, 5 */
 	unsigned epochs, batch;  /* 100, 32 */
+	unsigned steps;          /* 1,000: no more, however long the history; 0 = no bound */
 	float learning_rate;     /* 1e-2 */
 	float alpha, beta, gamma; /* 0.9, 1, 0.5 */
 	uint64_t seed;

@@ -245,6 +245,13 @@ static unsigned thread_count(const struct model_options *o)
 	return want < SHARDS ? want : SHARDS;
 }
 
+static size_t step_count(const struct training *t)
+{
+	size_t steps = t->o->epochs * (t->epoch_size / t->batch);
+
+	return t->o->steps && steps > t->o->steps ? t->o->steps : steps;
+}
+
 static int fit(struct model *m, const struct model_view *v, const size_t *row, size_t count,
 	double target, const struct model_options *o)
 {
@@ -253,7 +260,7 @@ static int fit(struct model *m, const struct model_view *v, const size_t *row, s
 
 	if (!err) {
 		t.batch = o->batch < t.epoch_size ? o->batch : t.epoch_size;
-		t.steps = o->epochs * (t.epoch_size / t.batch);
+		t.steps = step_count(&t);
 		err = fill_blocks(&t, v, row, count);
 	}
 	if (!err && t.steps) {

@@ -65,6 +65,7 @@ static int train(struct model **m, const struct recording *r, unsigned epochs)
 		return -1;
 	memset(use, true, all - SYNTHETIC_INCIDENT);
 	model_options_default(&o);
+	o.steps = 0; /* the work of an epoch is extrapolated to all of them */
 	if (epochs)
 		o.epochs = epochs;
 	err = model_train(m, r, r->slo, use, &o);
