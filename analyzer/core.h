@@ -136,8 +136,12 @@ void core_diagnose(struct core *c);
 /* Take up the incidents that are in the store. */
 int core_restore_incidents(struct core *c);
 
-/* Which rows are outside incidents (plus a margin). [windows], free(); NULL: out of memory. */
+/*
+ * Rows outside all incidents plus a margin, for telling what is normal; and outside the ones
+ * still open, for a model to learn from. [windows], free(); NULL: out of memory.
+ */
 bool *core_normal_rows(const struct core *c);
+bool *core_history_rows(const struct core *c);
 
 bool core_any_open(const struct core *c);
 

@@ -190,7 +190,7 @@ void core_judge(struct core *c, const struct live_closed *w)
 	core_unlock(c);
 }
 
-bool *core_normal_rows(const struct core *c)
+static bool *rows_outside(const struct core *c, bool (*counts)(const struct core_incident *n))
 {
 	const struct series *s = &c->live.recording.series;
 	double margin_s = MARGIN_WINDOWS * c->options.window_s;
@@ -203,11 +203,34 @@ bool *core_normal_rows(const struct core *c)
 		double end_s = isfinite(n->ended_s) ? n->ended_s : INFINITY;
 		size_t from, to;
 
+		if (!counts(n))
+			continue;
 		series_range(s, n->started_s - margin_s, end_s + margin_s, &from, &to);
 		for (size_t row = from; row < to; row++)
 			use[row] = false;
 	}
 	return use;
+}
+
+static bool is_any(const struct core_incident *n)
+{
+	(void)n;
+	return true;
+}
+
+static bool is_going_on(const struct core_incident *n)
+{
+	return !is_over(n);
+}
+
+bool *core_normal_rows(const struct core *c)
+{
+	return rows_outside(c, is_any);
+}
+
+bool *core_history_rows(const struct core *c)
+{
+	return rows_outside(c, is_going_on);
 }
 
 /* ---- diagnosing --------------------------------------------------------- */

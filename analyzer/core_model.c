@@ -132,7 +132,7 @@ void core_train(struct core *c)
 	take_result(c);
 	if (trainer_busy(c->trainer) || !is_time(c, c->live.recording.series.windows))
 		return;
-	use = core_normal_rows(c);
+	use = core_history_rows(c);
 	for (size_t i = 0; use && i < c->live.recording.series.windows; i++)
 		usable += use[i];
 	if (!use || !is_time(c, usable)) {

@@ -6,6 +6,7 @@
 #include "analyzer/faithful.h"
 #include "analyzer/guarded.h"
 #include "analyzer/robust.h"
+#include "analyzer/search.h"
 #include "common/clock.h"
 
 static const char *const name[METHODS] = {
@@ -40,7 +41,7 @@ int diagnose(struct diagnosis *d, const struct recording *r, const struct slo *s
 	uint64_t start_ns = clock_monotonic_ns();
 	int err;
 
-	if (m && method == METHOD_FAITHFUL)
+	if (method == METHOD_FAITHFUL && (m || !search_missed(r, slo, from_s, to_s)))
 		err = faithful_search(d, r, slo, from_s, to_s, use, m);
 	else if (m && method == METHOD_GUARDED)
 		err = guarded_search(d, r, slo, from_s, to_s, use, m);
@@ -48,7 +49,7 @@ int diagnose(struct diagnosis *d, const struct recording *r, const struct slo *s
 		err = robust_rank(d, r, slo, from_s, to_s, use);
 	if (err)
 		return err;
-	if (!m && method != METHOD_ROBUST)
+	if (!m && method != METHOD_ROBUST && d->verdict != VERDICT_HEALTHY)
 		note_no_model(d);
 	d->seconds = (double)(clock_monotonic_ns() - start_ns) / 1e9;
 	return 0;

@@ -115,17 +115,19 @@ static void conclude(struct greedy *y, const struct graph *g)
 	if (y->count && y->answer.restored <= y->s->target) {
 		d->verdict = VERDICT_DIAGNOSED;
 		snprintf(d->why, sizeof(d->why),
-			"had %.80s%s been normal, %s would be %.4g instead of %.4g",
+			"had %.80s%s been normal, %s would be %.2g times its target instead of "
+			"%.2g",
 			g->entity[y->set[0].service].name, y->count > 1 ? " and others" : "",
-			d->slo_metric, y->answer.restored, y->s->observed);
+			d->slo_metric, y->answer.restored / y->s->target,
+			y->s->observed / y->s->target);
 		return;
 	}
 	d->verdict = VERDICT_UNKNOWN;
 	for (size_t i = 0; i < d->candidates; i++)
 		d->candidate[i].culprit = false;
 	snprintf(d->why, sizeof(d->why),
-		"no set of up to %d services restores the target: %s would still be %.4g", ROUNDS,
-		d->slo_metric, y->answer.restored);
+		"no set of up to %d services restores the target: %s would still be %.2g times it",
+		ROUNDS, d->slo_metric, y->answer.restored / y->s->target);
 }
 
 static int search_all(struct greedy *y, const struct graph *g)
@@ -219,7 +221,7 @@ int faithful_search(struct diagnosis *d, const struct recording *r, const struct
 		.counterfactual = {NAN, NAN, slo->target, NAN}};
 	struct search s;
 	struct greedy y = {.s = &s, .d = &fresh};
-	int err = search_open(&s, m, r, slo, from_s, to_s);
+	int err = m ? search_open(&s, m, r, slo, from_s, to_s) : -ENODATA;
 
 	snprintf(fresh.slo_metric, sizeof(fresh.slo_metric), "%s", slo->metric);
 	if (err == -ENODATA) {

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "analyzer/search.h"
 #include "common/clock.h"
 
 bool history_parse(const char *name, enum history *out)
@@ -33,8 +34,9 @@ int inquiry_open(
 	*q = (struct inquiry){.r = r, .method = method, .history = history};
 	violations = diagnose_find_violations(r, &q->violation);
 	q->use = calloc(windows, sizeof(*q->use));
+	q->normal = calloc(windows, sizeof(*q->normal));
 	q->trained_on = calloc(windows, sizeof(*q->trained_on));
-	if (violations < 0 || !q->use || !q->trained_on) {
+	if (violations < 0 || !q->use || !q->normal || !q->trained_on) {
 		inquiry_close(q);
 		return -ENOMEM;
 	}
@@ -50,25 +52,29 @@ void inquiry_close(struct inquiry *q)
 		model_free(q->model);
 	free(q->violation);
 	free(q->use);
+	free(q->normal);
 	free(q->trained_on);
 	*q = (struct inquiry){0};
 }
 
-static void leave_out(struct inquiry *q, double from_s, double to_s)
+static void leave_out(const struct inquiry *q, bool *rows, double from_s, double to_s)
 {
 	size_t from, to;
 
 	series_range(&q->r->series, from_s, to_s, &from, &to);
-	memset(q->use + from, 0, (to - from) * sizeof(*q->use));
+	memset(rows + from, 0, (to - from) * sizeof(*rows));
 }
 
 static void choose_history(struct inquiry *q, const struct slo *slo, double from_s, double to_s)
 {
-	memset(q->use, 1, q->r->series.windows * sizeof(*q->use));
-	leave_out(q, from_s, q->history == HISTORY_PAST ? INFINITY : to_s);
+	size_t windows = q->r->series.windows;
+
+	memset(q->use, 1, windows * sizeof(*q->use));
+	leave_out(q, q->use, from_s, q->history == HISTORY_PAST ? INFINITY : to_s);
+	memcpy(q->normal, q->use, windows * sizeof(*q->use));
 	for (size_t i = 0; i < q->violations; i++)
 		if (q->violation[i].slo == slo)
-			leave_out(q, q->violation[i].from_s, q->violation[i].to_s);
+			leave_out(q, q->normal, q->violation[i].from_s, q->violation[i].to_s);
 }
 
 /* Too little history leaves no model: diagnose() then answers without, and says so. */
@@ -95,15 +101,16 @@ static int train(struct inquiry *q, const struct slo *slo)
 int inquiry_diagnose(
 	struct inquiry *q, const struct slo *slo, double from_s, double to_s, struct diagnosis *d)
 {
+	bool ask = q->method != METHOD_ROBUST && search_missed(q->r, slo, from_s, to_s);
 	uint64_t start_ns = clock_monotonic_ns();
 	int error = 0;
 
 	choose_history(q, slo, from_s, to_s);
-	if (q->method != METHOD_ROBUST)
+	if (ask)
 		error = train(q, slo);
 	if (!error)
-		error = diagnose(d, q->r, slo, from_s, to_s, q->use,
-			q->method == METHOD_ROBUST ? NULL : q->model, q->method);
+		error = diagnose(
+			d, q->r, slo, from_s, to_s, q->normal, ask ? q->model : NULL, q->method);
 	if (!error)
 		d->seconds = (double)(clock_monotonic_ns() - start_ns) / 1e9;
 	return error;

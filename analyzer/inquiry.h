@@ -1,6 +1,7 @@
 /*
  * Diagnoses of one recording: which history each may learn from, and the model
- * trained on it. A model is kept and used again while the history stays the same.
+ * trained on it. A model learns from other incidents too; what is normal is told by the
+ * windows outside all of them. A model is kept and used again while the history stays the same.
  *
  * One thread at a time; the recording must outlive the inquiry.
  */
@@ -10,7 +11,7 @@
 #include "analyzer/diagnose.h"
 
 enum history {
-	HISTORY_ALL,  /* every window outside the incident and outside other violations */
+	HISTORY_ALL,  /* every window outside the incident */
 	HISTORY_PAST, /* of those, the ones before it */
 };
 
@@ -20,7 +21,7 @@ struct inquiry {
 	enum history history;
 	struct violation *violation; /* [violations] of every target, in order of time; owned */
 	size_t violations;
-	bool *use, *trained_on; /* [windows] owned */
+	bool *use, *normal, *trained_on; /* [windows] history, that outside violations; owned */
 	const struct slo *trained_for;
 	struct model *model; /* NULL: none yet, or history too short for one; owned */
 };

@@ -24,6 +24,18 @@ static double median(float *value, size_t count)
 			 : ((double)value[count / 2 - 1] + (double)value[count / 2]) / 2;
 }
 
+bool search_missed(const struct recording *r, const struct slo *slo, double from_s, double to_s)
+{
+	const float *value = series_values(&r->series, slo->entity, slo->metric);
+	size_t from, to;
+
+	series_range(&r->series, from_s, to_s, &from, &to);
+	for (size_t i = from; value && i < to; i++)
+		if ((double)value[i] > slo->target)
+			return true;
+	return false;
+}
+
 /* Of the windows that missed the target, some from all over the incident. */
 static size_t pick_rows(struct search *s, const float *slo, size_t from, size_t to)
 {

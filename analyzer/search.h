@@ -24,6 +24,9 @@ struct answer {
 	double probability; /* share of draws within the target */
 };
 
+/* Did a window of [from_s, to_s) miss the target? Where none did, no model is needed. */
+bool search_missed(const struct recording *r, const struct slo *slo, double from_s, double to_s);
+
 /*
  * Windows of [from_s, to_s) that missed the target. Returns 0, -ENODATA when there is none or
  * the model is of another target, or -ENOMEM.

@@ -171,6 +171,17 @@ static json_t *newest_incident(struct core *c)
 	return one;
 }
 
+/* Is the incident's row 65 in use? */
+static bool uses(bool *rows)
+{
+	bool used;
+
+	assert_non_null(rows);
+	used = rows[65];
+	free(rows);
+	return used;
+}
+
 static void a_missed_target_is_diagnosed_and_recovers(void **state)
 {
 	struct slo_text slo = {.entity = "user->front", .metric = "server_p99_us", .target = 5000};
@@ -190,8 +201,11 @@ static void a_missed_target_is_diagnosed_and_recovers(void **state)
 		one = newest_incident(c);
 		assert_string_equal(json_string_value(json_object_get(one, "state")), "open");
 		assert_true(json_is_object(json_object_get(one, "diagnosis")));
+		assert_false(uses(core_history_rows(c)));
 		json_decref(one);
 	}
+	assert_true(uses(core_history_rows(c)));
+	assert_false(uses(core_normal_rows(c)));
 	one = newest_incident(c);
 	assert_string_equal(json_string_value(json_object_get(one, "state")), "recovered");
 	assert_true(json_number_value(json_object_get(one, "started")) == (double)(t + 60));
