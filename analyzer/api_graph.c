@@ -1,11 +1,12 @@
 /* The map: every service and edge with its newest window; and one entity. */
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "analyzer/api.h"
 
-#define SLOW_RATIO 2.0 /* times its own median is called slow */
-#define SLOW_ROWS 120  /* windows that median is over */
+#define SLOW_RATIO 2.0 /* times its own normal is called slow */
+#define SLOW_ROWS 120  /* windows outside incidents that its normal is the mean of */
 
 static bool is_culprit(const struct core *c, const char *service)
 {
@@ -27,8 +28,8 @@ static bool is_culprit(const struct core *c, const char *service)
 	return false;
 }
 
-/* Is the newest value far above the mean of the windows before? */
-static bool is_slow(const struct core *c, uint32_t entity, const char *metric)
+/* Is the newest value far above the geometric mean of the normal windows before? */
+static bool is_slow(const struct core *c, uint32_t entity, const char *metric, const bool *normal)
 {
 	const struct series *s = &c->live.recording.series;
 	const float *value = series_values(s, entity, metric);
@@ -37,9 +38,8 @@ static bool is_slow(const struct core *c, uint32_t entity, const char *metric)
 
 	if (!value || s->windows < 2)
 		return false;
-	for (size_t i = s->windows > SLOW_ROWS ? s->windows - SLOW_ROWS : 0; i + 1 < s->windows;
-		i++) {
-		if (!isfinite(value[i]))
+	for (size_t i = s->windows - 1; i-- > 0 && n < SLOW_ROWS;) {
+		if (!normal[i] || !isfinite(value[i]))
 			continue;
 		sum += log((double)value[i] + 1);
 		n++;
@@ -47,11 +47,11 @@ static bool is_slow(const struct core *c, uint32_t entity, const char *metric)
 	return n >= 8 && (double)value[s->windows - 1] > SLOW_RATIO * exp(sum / (double)n);
 }
 
-static const char *status_of(const struct core *c, uint32_t i)
+static const char *status_of(const struct core *c, uint32_t i, const bool *normal)
 {
 	if (is_culprit(c, c->live.recording.graph.entity[i].name))
 		return "culprit";
-	return is_slow(c, i, "server_p99_us") ? "slow" : "ok";
+	return is_slow(c, i, "server_p99_us", normal) ? "slow" : "ok";
 }
 
 static json_int_t containers_of(const struct core *c, const char *service)
@@ -71,7 +71,7 @@ static void set_newest(json_t *to, const struct core *c, uint32_t entity, const 
 		json_object_set_new(to, metric[i], api_number(api_newest(c, entity, metric[i])));
 }
 
-static json_t *service_json(const struct core *c, uint32_t i)
+static json_t *service_json(const struct core *c, uint32_t i, const bool *normal)
 {
 	static const char *const metric[] = {"requests_per_s", "error_ratio", "server_p99_us",
 		"self_p99_us", "cpu_util_ratio", "mem_util_ratio"};
@@ -79,7 +79,7 @@ static json_t *service_json(const struct core *c, uint32_t i)
 	const struct entity *e = &g->entity[i];
 	const char *host = e->host == GRAPH_NONE ? NULL : g->entity[e->host].name;
 	json_t *one = json_pack("{ss ss? ss sI}", "name", e->name, "host", host, "status",
-		status_of(c, i), "containers", containers_of(c, e->name));
+		status_of(c, i, normal), "containers", containers_of(c, e->name));
 
 	set_newest(one, c, i, metric, sizeof(metric) / sizeof(*metric));
 	return one;
@@ -101,17 +101,25 @@ static json_t *edge_json(const struct core *c, uint32_t i)
 void api_graph(struct core *c, const struct http_request *q, const char *rest, struct http_reply *r)
 {
 	const struct recording *rec = &c->live.recording;
-	json_t *services = json_array(), *edges = json_array();
 	double time_s = rec->series.windows ? rec->series.start_s[rec->series.windows - 1] : NAN;
+	bool *normal = core_normal_rows(c);
+	json_t *services, *edges;
 
 	(void)q;
 	(void)rest;
+	if (!normal) {
+		http_fail(r, 503, "out of memory");
+		return;
+	}
+	services = json_array();
+	edges = json_array();
 	for (uint32_t i = 0; i < rec->graph.entities; i++) {
 		if (rec->graph.entity[i].kind == ENTITY_SERVICE)
-			json_array_append_new(services, service_json(c, i));
+			json_array_append_new(services, service_json(c, i, normal));
 		else if (rec->graph.entity[i].kind == ENTITY_EDGE)
 			json_array_append_new(edges, edge_json(c, i));
 	}
+	free(normal);
 	r->json = json_pack(
 		"{so so so}", "time", api_number(time_s), "services", services, "edges", edges);
 }

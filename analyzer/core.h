@@ -138,7 +138,8 @@ int core_restore_incidents(struct core *c);
 
 /*
  * Rows outside all incidents plus a margin, for telling what is normal; and outside the ones
- * still open, for a model to learn from. [windows], free(); NULL: out of memory.
+ * still open, for a model to learn from. Other threads need the lock. [windows], free(); NULL:
+ * out of memory.
  */
 bool *core_normal_rows(const struct core *c);
 bool *core_history_rows(const struct core *c);

@@ -233,6 +233,14 @@ test("a thousand services are shown within the time of a glance", async () => {
   await close(page);
 });
 
+test("what is slow stays slow on the map however long the incident lasts", async () => {
+  await analyzer.tell("play 450", "played");
+  await until("the windows are closed", async () => (await analyzer.ask("status")).windows >= 274);
+  const { services } = await analyzer.ask("graph");
+  const slow = services.filter((s) => s.status === "slow").map((s) => s.name);
+  assert.deepEqual(slow.sort(), ["cart", "checkout", "gateway", "search"]);
+});
+
 test("an action is applied from the page, and shown to have helped", async () => {
   const page = await open("problems");
   const step = page.locator("article.incident .step").first();
