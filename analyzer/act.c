@@ -242,6 +242,13 @@ static bool is_about(int64_t a, int64_t b)
 	return fabs((double)a - (double)b) <= 0.1 * fabs((double)b);
 }
 
+/* The agent found that much granted already: another amount will not help either. */
+static bool was_inert(const struct action *x)
+{
+	return x->state == ACTION_REFUSED && x->old_value != WIRE_ANY_VALUE &&
+	       x->old_value == x->value;
+}
+
 /* Held already, or known to have failed. */
 static bool is_pointless(
 	const struct act *a, uint64_t incident, const struct plan_lease *l, double now_s)
@@ -252,6 +259,8 @@ static bool is_pointless(
 		if (!is_same_place(x, l))
 			continue;
 		if (action_is_live(x))
+			return true;
+		if (x->incident == incident && was_inert(x))
 			return true;
 		if (!is_about(x->wanted, l->lease.value))
 			continue;

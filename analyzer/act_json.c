@@ -23,10 +23,10 @@ static json_t *verified(int v)
 	return v < 0 ? json_null() : json_boolean(v);
 }
 
-/* `value` is what is or will be set; wire's special values never stand there. */
+/* `value` is what is, was or will be set; wire's special values never stand there. */
 json_t *action_to_json(const struct action *x)
 {
-	int64_t value = x->value == WIRE_ANY_VALUE ? x->wanted : x->value;
+	int64_t value = x->state == ACTION_APPLIED ? x->value : x->wanted;
 
 	return json_pack(
 		"{s:I, s:I, s:i, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:s, s:s, s:s, s:o, s:o, s:o, "

@@ -48,7 +48,7 @@ static void take_answers(struct act *a, struct episode *e, double now_s)
 		act_enter(a, e, PHASE_VERIFYING, now_s);
 		return;
 	}
-	act_let_go(a, e, e->step, ACTION_REVERTED,
+	act_let_go(a, e, e->step, n.failed ? ACTION_REVERTED : ACTION_REFUSED,
 		n.failed ? "undone: another action of its step was refused"
 			 : "nothing to change: this much is granted already",
 		now_s);

@@ -146,6 +146,22 @@ static uint64_t applied(struct scene *s)
 	return id;
 }
 
+static void what_is_granted_already_is_not_tried_again_with_another_amount(void **state)
+{
+	struct scene *s = *state;
+	uint64_t id;
+
+	add_step(s, "/shop/cart/app", 600);
+	assert_true(propose(s) > 0);
+	id = only_lease(s);
+	answer(s, id, LEASE_APPLIED, 100); /* as it was */
+	answer(s, id, LEASE_REVERTED, 100);
+	assert_state(s, id, ACTION_REFUSED);
+	s->plan.lease[0].lease.value = 900;
+	assert_int_equal(propose(s), 0);
+	assert_no_lease(s);
+}
+
 static void recommend_waits_for_a_person(void **state)
 {
 	struct scene *s = *state;
@@ -531,6 +547,7 @@ static void list_stays_bounded(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
+		SCENE(what_is_granted_already_is_not_tried_again_with_another_amount),
 		SCENE(recommend_waits_for_a_person),
 		SCENE(observe_proposes_nothing),
 		SCENE(refreshed_plan_keeps_its_proposals),
