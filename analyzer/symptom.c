@@ -163,8 +163,9 @@ int symptom_read(const struct frame *f, uint32_t service, struct symptom out[RES
 /*
  * Order of the questions: a link that retransmits or lengthens is the network, whatever
  * else waits, if time was lost between the ends: TCP's round-trip time alone also holds the
- * peer's delayed acks, and so how long its process takes. Memory before disk, for faults and swapping read the disk too. CPU before a bare
- * gap between the two ends, for a starved callee takes long to read its requests.
+ * peer's delayed acks, and so how long a starved process takes to read. Memory before disk, for
+ * faults and swapping read the disk too. CPU before a bare gap between the two ends, for a starved
+ * callee takes long to read its requests.
  */
 enum resource symptom_resource(const struct symptom s[RESOURCES], double own, double between)
 {
@@ -174,8 +175,9 @@ enum resource symptom_resource(const struct symptom s[RESOURCES], double own, do
 	double share = own + between > 0 ? between / (own + between) : 0;
 
 	bool between_ends = own + between <= 0 || share >= 0.1;
+	bool lost = !strcmp(s[RESOURCE_NETWORK].metric, "net_retransmit_ratio");
 
-	if (network >= told && between_ends &&
+	if (network >= told && between_ends && (lost || cpu < told) &&
 		(share >= 0.3 || network > fmax(cpu, fmax(memory, disk))))
 		return RESOURCE_NETWORK;
 	if (memory >= told && memory >= 0.6 * cpu)
