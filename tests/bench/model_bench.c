@@ -5,6 +5,7 @@
  */
 #include <argp.h>
 #include <jansson.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,9 +42,10 @@ struct diagnosed {
 
 struct result {
 	int err;
-	unsigned epochs; /* fewer than usual when the time did not suffice */
+	unsigned steps, usual_steps; /* fewer when the time did not suffice */
 	size_t parameters;
 	double gflop, seconds, peak_mb; /* of training */
+	double once_s;                  /* before its first step */
 	struct diagnosed faithful, guarded;
 };
 
@@ -54,52 +56,76 @@ static double since_s(uint64_t start_ns)
 
 /* ---- one case, in its own process --------------------------------------------------- */
 
-static int train(struct model **m, const struct recording *r, unsigned epochs)
+/* On all windows but the incident's, as the analyzer does. */
+static int train(struct model **m, const struct recording *r, const struct model_options *o)
 {
 	size_t all = r->series.windows;
 	bool *use = calloc(all, sizeof(*use));
-	struct model_options o;
 	int err;
 
 	if (!use)
 		return -1;
 	memset(use, true, all - SYNTHETIC_INCIDENT);
-	model_options_default(&o);
-	o.steps = 0; /* the work of an epoch is extrapolated to all of them */
-	if (epochs)
-		o.epochs = epochs;
-	err = model_train(m, r, r->slo, use, &o);
+	err = model_train(m, r, r->slo, use, o);
 	free(use);
 	return err;
 }
 
-static unsigned usual_epochs(void)
+static unsigned steps_of_an_epoch(const struct recording *r, const struct model_options *o)
 {
-	struct model_options o;
+	size_t used = r->series.windows - SYNTHETIC_INCIDENT;
 
-	model_options_default(&o);
-	return o.epochs;
+	return (unsigned)(used < o->batch ? 1 : used / o->batch);
 }
 
-/* One epoch counted and timed tells the work of all, and how many the time suffices for. */
-static int measure_epoch(struct result *out, const struct recording *r, double time_s)
+static unsigned usual_steps(const struct recording *r, const struct model_options *o)
+{
+	unsigned steps = o->epochs * steps_of_an_epoch(r, o);
+
+	return o->steps && o->steps < steps ? o->steps : steps;
+}
+
+static int time_epochs(const struct recording *r, unsigned epochs, double *seconds)
 {
 	uint64_t start_ns = clock_monotonic_ns();
+	struct model_options o;
 	struct model *m;
-	double affordable;
 	int err;
 
+	model_options_default(&o);
+	o.epochs = epochs;
+	err = train(&m, r, &o);
+	if (err)
+		return err;
+	*seconds = since_s(start_ns);
+	model_free(m);
+	return 0;
+}
+
+/*
+ * No epoch tells what is done once; one, counted and timed, the work of a step, and how many
+ * the time suffices for.
+ */
+static int measure_epoch(struct result *out, const struct recording *r, double time_s)
+{
+	struct model_options o;
+	double epoch_s, affordable;
+	unsigned steps;
+	int err = time_epochs(r, 0, &out->once_s);
+
+	if (err)
+		return err;
 	flops_start();
-	err = train(&m, r, 1);
+	err = time_epochs(r, 1, &epoch_s);
 	out->gflop = (double)flops_stop() / 1e9;
 	if (err)
 		return err;
-	model_free(m);
-	out->epochs = usual_epochs();
-	affordable = time_s / since_s(start_ns);
-	if (affordable < out->epochs)
-		out->epochs = affordable > 1 ? (unsigned)affordable : 1;
-	out->gflop *= out->epochs;
+	model_options_default(&o);
+	steps = steps_of_an_epoch(r, &o);
+	out->usual_steps = usual_steps(r, &o);
+	affordable = fmax(1, steps * time_s / epoch_s);
+	out->steps = (unsigned)fmin(affordable, out->usual_steps);
+	out->gflop *= (double)out->steps / steps;
 	return 0;
 }
 
@@ -121,6 +147,7 @@ static int ask(
 
 static int measure(struct result *out, const struct recording *r, double time_s)
 {
+	struct model_options o;
 	struct rusage usage;
 	struct model *m;
 	uint64_t start_ns;
@@ -128,8 +155,10 @@ static int measure(struct result *out, const struct recording *r, double time_s)
 
 	if (err)
 		return err;
+	model_options_default(&o);
+	o.steps = out->steps;
 	start_ns = clock_monotonic_ns();
-	err = train(&m, r, out->epochs);
+	err = train(&m, r, &o);
 	if (err)
 		return err;
 	out->seconds = since_s(start_ns);
@@ -180,22 +209,31 @@ static int run_case(struct result *out, const struct synthetic *s, double time_s
 static void print_head(void)
 {
 	printf("%-6s %8s %8s %10s %6s %8s %10s %8s %8s %8s %12s %11s\n", "shape", "services",
-		"windows", "parameters", "epochs", "train s", "all epochs", "GFLOP/s", "of peak",
+		"windows", "parameters", "steps", "train s", "all steps", "GFLOP/s", "of peak",
 		"peak MB", "faithful ms", "guarded ms");
 }
 
-static double all_epochs_s(const struct result *r)
+/* Never below a tenth of all: what is done once was timed in another training. */
+static double stepping_s(const struct result *r)
 {
-	return r->seconds * usual_epochs() / r->epochs;
+	return fmax(r->seconds - r->once_s, 0.1 * r->seconds);
+}
+
+static double all_steps_s(const struct result *r)
+{
+	return r->seconds + stepping_s(r) * (r->usual_steps - r->steps) / r->steps;
+}
+
+static double gflops(const struct result *r)
+{
+	return r->gflop / stepping_s(r);
 }
 
 static void print_row(const struct synthetic *s, const struct result *r, double peak)
 {
-	double gflops = r->gflop / r->seconds;
-
 	printf("%-6s %8u %8u %10zu %6u %8.2f %10.2f %8.2f %7.1f%% %8.1f %11.1f%c %10.1f%c\n",
-		synthetic_shape_name(s->shape), s->services, s->windows, r->parameters, r->epochs,
-		r->seconds, all_epochs_s(r), gflops, 100 * gflops / peak, r->peak_mb,
+		synthetic_shape_name(s->shape), s->services, s->windows, r->parameters, r->steps,
+		r->seconds, all_steps_s(r), gflops(r), 100 * gflops(r) / peak, r->peak_mb,
 		r->faithful.seconds * 1e3, r->faithful.right ? ' ' : '*', r->guarded.seconds * 1e3,
 		r->guarded.right ? ' ' : '*');
 	fflush(stdout);
@@ -203,13 +241,13 @@ static void print_row(const struct synthetic *s, const struct result *r, double 
 
 static json_t *row_json(const struct synthetic *s, const struct result *r)
 {
-	return json_pack("{s:s, s:i, s:i, s:I, s:i, s:f, s:f, s:f, s:f, s:f, s:b, s:f, s:b}",
+	return json_pack("{s:s, s:i, s:i, s:I, s:i, s:i, s:f, s:f, s:f, s:f, s:f, s:b, s:f, s:b}",
 		"shape", synthetic_shape_name(s->shape), "services", (int)s->services, "windows",
-		(int)s->windows, "parameters", (json_int_t)r->parameters, "epochs", (int)r->epochs,
-		"training_s", r->seconds, "training_all_epochs_s", all_epochs_s(r), "gflops",
-		r->gflop / r->seconds, "peak_rss_mb", r->peak_mb, "faithful_s", r->faithful.seconds,
-		"faithful_right", r->faithful.right, "guarded_s", r->guarded.seconds,
-		"guarded_right", r->guarded.right);
+		(int)s->windows, "parameters", (json_int_t)r->parameters, "steps", (int)r->steps,
+		"usual_steps", (int)r->usual_steps, "training_s", r->seconds,
+		"training_all_steps_s", all_steps_s(r), "gflops", gflops(r), "peak_rss_mb",
+		r->peak_mb, "faithful_s", r->faithful.seconds, "faithful_right", r->faithful.right,
+		"guarded_s", r->guarded.seconds, "guarded_right", r->guarded.right);
 }
 
 /* From small to large; what time a case does not need is left to those after it. */
@@ -251,7 +289,7 @@ static int run_cases(json_t *rows, double seconds, double peak)
 
 static const struct argp_option option[] = {
 	{"json", 'j', "FILE", 0, "write the numbers here too", 0},
-	{"seconds", 's', "N", 0, "take about this long (80): with less, fewer epochs", 0},
+	{"seconds", 's', "N", 0, "take about this long (80): with less, fewer steps", 0},
 	{0},
 };
 
@@ -301,9 +339,8 @@ int main(int argc, char **argv)
 		cpus(), one, all, cpus(), matrix_kernels());
 	print_head();
 	err = run_cases(rows, o.seconds, all);
-	printf("all epochs: seconds that %u take, from the epochs done in the time there was; "
-	       "*: the planted service was not first\n",
-		usual_epochs());
+	printf("all steps: seconds for the usual number, from the steps done in the time there "
+	       "was; *: the planted service was not first\n");
 	model = json_pack("{s:i, s:f, s:f, s:s, s:O}", "threads", (int)cpus(), "peak_gflops_1", one,
 		"peak_gflops", all, "kernels", matrix_kernels(), "cases", rows);
 	if (!err && o.json)
