@@ -258,8 +258,25 @@ static __always_inline void connection_request(
 	c->request_ns = now;
 }
 
+#define LEFT_UNREAD_NS 1000000ULL
+
+/*
+ * A response ends when its client reads it; left unread for long, because the client waits for
+ * another call first or has no CPU, it ended when it came: that wait is not the callee's.
+ */
+static __always_inline __u64 response_end(
+	const struct rpc_connection *c, struct sock *sk, __u64 now)
+{
+	__u64 came;
+
+	if (c->role != ROLE_CLIENT)
+		return now;
+	came = sock_arrived(sk, now);
+	return came > c->request_ns && now - came > LEFT_UNREAD_NS ? came : now;
+}
+
 static __always_inline void connection_response(
-	struct rpc_connection *c, __u64 now, enum rpc_verdict v)
+	struct rpc_connection *c, struct sock *sk, __u64 now, enum rpc_verdict v)
 {
 	bool first = is_first(c, false);
 	__u64 end = c->end_ns;
@@ -275,7 +292,7 @@ static __always_inline void connection_response(
 		c->error = 1;
 	if (!first && (!end || now - end > RPC_QUIET_NS))
 		return; /* counted already, or said unasked */
-	c->end_ns = now;
+	c->end_ns = response_end(c, sk, now);
 	if (c->role == ROLE_SERVER)
 		thread_answer(c, first);
 	else
@@ -291,7 +308,7 @@ static __always_inline void connection_data(struct rpc_connection *c, struct soc
 	if ((c->role == ROLE_CLIENT) == sending)
 		connection_request(c, sk, now, v);
 	else
-		connection_response(c, now, v);
+		connection_response(c, sk, now, v);
 }
 
 /* At a window's end: count the call whose answer has been quiet, unless its owner just did. */

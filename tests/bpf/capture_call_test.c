@@ -192,6 +192,43 @@ static void a_wait_in_the_servers_receive_queue_is_the_servers(void **state)
 	}
 }
 
+static int run_reader_in_turn(void *ctx)
+{
+	const struct client *c = ctx;
+	const struct traffic_request slow = {.chunks = 1, .delay_us = 60000}, quick = {.chunks = 1};
+	int first = traffic_connect(c->port), second = traffic_connect(c->port);
+	struct traffic_chunk chunk;
+
+	traffic_write(first, &slow, sizeof(slow));
+	traffic_write(second, &quick, sizeof(quick));
+	traffic_read(first, &chunk, sizeof(chunk));
+	traffic_read(second, &chunk, sizeof(chunk));
+	close(first);
+	close(second);
+	return 0;
+}
+
+/* Two calls at once, read in turn: the quick one is not as slow as the one read before it. */
+static void an_answer_left_unread_ended_when_it_came(void **state)
+{
+	struct client c = {0};
+	struct traffic_server server = {.connections = 2};
+	pid_t back_pid;
+	struct both b;
+
+	(void)state;
+	server.listener = traffic_listen(&c.port);
+	back_pid = traffic_spawn(&back, traffic_serve, &server);
+	assert_int_equal(traffic_wait(traffic_spawn(&front, run_reader_in_turn, &c)), 0);
+	assert_int_equal(traffic_wait(back_pid), 0);
+	close(server.listener);
+	b = seen_between(&front, &back, c.port);
+	assert_int_equal(capture_read(capture, seen_add, &b), 0);
+	assert_int_equal(b.client.sum.calls, 2);
+	assert_true(hist_quantile_ns(&b.client.sum.latency, 1) > 59000000);
+	assert_true(hist_quantile_ns(&b.client.sum.latency, 0.25) < 30000000);
+}
+
 static void an_answer_ends_at_its_last_byte(void **state)
 {
 	struct client *c =
@@ -320,6 +357,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(latencies_are_those_the_client_measured),
 		cmocka_unit_test(a_servers_delay_is_in_both_latencies),
 		cmocka_unit_test(a_wait_in_the_servers_receive_queue_is_the_servers),
+		cmocka_unit_test(an_answer_left_unread_ended_when_it_came),
 		cmocka_unit_test(an_answer_ends_at_its_last_byte),
 		cmocka_unit_test(silence_between_calls_is_not_latency),
 		cmocka_unit_test(a_call_that_is_never_answered_is_counted_as_such),
