@@ -5,11 +5,14 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "common/clock.h"
 
 #define HELD_OUT_EVERY 5 /* one usable row in so many is kept from training */
 #define MUCH_WORSE 1.25  /* times the old model's error, on the same rows */
+#define TRAINING_NICE 19 /* it can wait; what is watched may run on the same machine */
 
 enum phase { IDLE, WAITING, RUNNING, DONE, STOPPING };
 
@@ -80,6 +83,8 @@ static void *work(void *arg)
 {
 	struct trainer *t = arg;
 
+	/* Linux takes this for the thread alone; the threads it starts for a training inherit it. */
+	setpriority(PRIO_PROCESS, (id_t)gettid(), TRAINING_NICE);
 	pthread_mutex_lock(&t->lock);
 	while (t->phase != STOPPING) {
 		if (t->phase != WAITING) {
