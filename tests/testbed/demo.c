@@ -192,7 +192,7 @@ static size_t inject(struct stage *s, struct trial *t, size_t count, struct repo
 	for (; done < count; done++) {
 		if (!stage_pause(s, HEALTH_GAP_S))
 			break;
-		health->false_alarms += watch_incidents(&s->api, &mark);
+		health->false_alarms += watch_incidents(&s->api, &mark, healthy);
 		health->healthy_s += stage_now() - healthy;
 		announce(&t[done], done + 1, count);
 		if (trial_run(&t[done], s))

@@ -77,11 +77,13 @@ static bool is_held(const char *state)
 	return !strcmp(state, "sent") || !strcmp(state, "applied");
 }
 
-/* A knob's value, bytes in millions; -1 is what the wire says for no limit. */
-static const char *amount(char *to, size_t size, double value)
+/* A knob's value in its unit; -1 is what the wire says for no limit. */
+static const char *amount(char *to, size_t size, const char *knob, double value)
 {
 	if (value < 0)
 		snprintf(to, size, "none");
+	else if (!strcmp(knob, "cpu_quota"))
+		snprintf(to, size, "%.2f", value / 1000);
 	else if (value >= 1e6)
 		snprintf(to, size, "%.0fM", value / 1e6);
 	else
@@ -89,11 +91,21 @@ static const char *amount(char *to, size_t size, double value)
 	return to;
 }
 
+/* "media/sidecar cpu_quota none -> 0.02". */
+static void describe(const json_t *one, char *to, size_t size)
+{
+	const char *container = api_text(one, "container"), *knob = api_text(one, "knob");
+	char old[16], new[16];
+
+	snprintf(to, size, "%s%s%s %s %s -> %s", api_text(one, "service"), *container ? "/" : "",
+		container, knob, amount(old, sizeof(old), knob, api_number(one, "old_value")),
+		amount(new, sizeof(new), knob, api_number(one, "value")));
+}
+
 bool watch_action(struct api *a, const struct watch_mark *mark, char *action, size_t action_size,
 	char *state, size_t state_size)
 {
 	json_t *actions = api_get(a, ACTIONS), *one;
-	char old[16], new[16];
 	bool found = false;
 	size_t i;
 
@@ -102,10 +114,7 @@ bool watch_action(struct api *a, const struct watch_mark *mark, char *action, si
 		if (!(api_number(one, "id") > mark->action) || isnan(api_number(one, "applied")) ||
 			api_number(one, "old_value") == api_number(one, "value"))
 			continue;
-		snprintf(action, action_size, "%s %s %s -> %s", api_text(one, "service"),
-			api_text(one, "knob"),
-			amount(old, sizeof(old), api_number(one, "old_value")),
-			amount(new, sizeof(new), api_number(one, "value")));
+		describe(one, action, action_size);
 		snprintf(state, state_size, "%s", api_text(one, "state"));
 		found = true;
 		break;
@@ -157,7 +166,7 @@ bool watch_is_quiet(struct api *a)
 	return quiet;
 }
 
-unsigned watch_incidents(struct api *a, const struct watch_mark *mark)
+unsigned watch_incidents(struct api *a, const struct watch_mark *mark, double since_s)
 {
 	json_t *incidents = api_get(a, INCIDENTS), *one;
 	unsigned count = 0;
@@ -165,7 +174,8 @@ unsigned watch_incidents(struct api *a, const struct watch_mark *mark)
 
 	json_array_foreach(incidents, i, one)
 	{
-		count += api_number(one, "id") > mark->incident;
+		count += api_number(one, "id") > mark->incident &&
+			 api_number(one, "started") >= since_s;
 	}
 	json_decref(incidents);
 	return count;

@@ -45,8 +45,11 @@ unsigned watch_release(struct api *a);
 /* No incident is open and no action is held. */
 bool watch_is_quiet(struct api *a);
 
-/* How many incidents there were after the mark. */
-unsigned watch_incidents(struct api *a, const struct watch_mark *mark);
+/*
+ * How many incidents there were after the mark that began at `since_s` or later: one that began
+ * before belongs to the fault, however late it was noticed.
+ */
+unsigned watch_incidents(struct api *a, const struct watch_mark *mark, double since_s);
 
 /* The latency target in ms; NAN when there is none yet. */
 double watch_target_ms(struct api *a);
