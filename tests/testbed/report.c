@@ -55,7 +55,7 @@ static void print_row(const struct trial *t)
 		cell(after, sizeof(after), "%.0f", t->after_ms));
 	cell(recovered, sizeof(recovered), t->healed ? "%.0f s" : "%.0f s (undone)",
 		t->recovered_s);
-	printf("%-27s %s %-25s %5s %6s  %-38s %-18s %s\n", injected,
+	printf("%-27s %s %-25s %5s %6s  %-46s %-18s %s\n", injected,
 		t->service_right ? t->resource_right ? "=" : "~" : "x", said,
 		cell(p, sizeof(p), "%.2f", t->probability),
 		cell(seconds, sizeof(seconds), "%.0f s", t->diagnosis_s),
@@ -64,7 +64,7 @@ static void print_row(const struct trial *t)
 
 void report_print(const struct trial *t, size_t trials, const struct report_totals *sum)
 {
-	printf("\n%-27s %s %-25s %5s %6s  %-38s %-18s %s\n", "injected", " ", "diagnosed", "prob",
+	printf("\n%-27s %s %-25s %5s %6s  %-46s %-18s %s\n", "injected", " ", "diagnosed", "prob",
 		"after", "action", "p99 ms b/d/a", "recovered in");
 	for (size_t i = 0; i < trials; i++)
 		print_row(&t[i]);
