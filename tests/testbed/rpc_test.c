@@ -82,7 +82,7 @@ static void thrift_call_has_the_bytes_of_the_specification(void **state)
 
 static void thrift_refuses_what_is_not_thrift(void **state)
 {
-	static const char *const bad[] = {
+	static const char bad[][32] = {
 		"GET / HTTP/1.1\r\n\r\n",
 		"\0\0\0\4\0\0\0\0........",
 		"\0\0\0\x20\x80\1\0\1\0\0\xff\xff................",
