@@ -272,7 +272,9 @@ static __always_inline __u64 response_end(
 	if (c->role != ROLE_CLIENT)
 		return now;
 	came = sock_arrived(sk, now);
-	return came > c->request_ns && now - came > LEFT_UNREAD_NS ? came : now;
+	if (came < c->request_ns) /* by a coarse clock */
+		came = c->request_ns;
+	return now - came > LEFT_UNREAD_NS ? came : now;
 }
 
 static __always_inline void connection_response(
