@@ -1,7 +1,7 @@
 # One image for both programs: `sage-agent run`, `sage-analyzer serve`.
 FROM debian:12-slim AS build
 RUN apt-get update && apt-get install -y --no-install-recommends \
-    bpftool build-essential clang cmake libcap-ng-dev libcurl4-gnutls-dev libcyaml-dev libbpf-dev \
+    build-essential clang cmake libcap-ng-dev libcurl4-gnutls-dev libcyaml-dev libbpf-dev \
     libelf-dev libjansson-dev libmicrohttpd-dev libmnl-dev libnng-dev libopenblas-pthread-dev \
     libsqlite3-dev libxxhash-dev llvm ninja-build npm pkg-config uthash-dev zlib1g-dev
 COPY . /src

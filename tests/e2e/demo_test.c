@@ -37,26 +37,43 @@ static void check_fault(const json_t *fault)
 		json_string_value(at(at(fault, "injected"), "service")));
 	for (int i = 0; i < 3; i++)
 		assert_true(json_is_number(at(fault, number[i])));
+	assert_true(json_is_true(at(fault, "recovered_by_action")));
 	assert_true(
 		json_number_value(at(p99, "during")) > 1.5 * json_number_value(at(p99, "before")));
 }
 
-static void two_faults_are_found_and_healed(void **state)
+static int run_demo(json_t **report)
 {
 	char json[] = "/tmp/sage-demo-XXXXXX";
 	char *argv[] = {SAGE_DEMO, "--once", "--faults", "2", "--seed", "7", "--json", json,
 		"--name", "sage-e2e", "--port", "17411", "--http", "18080", NULL};
 	const struct spawn how = {0};
-	json_t *report, *fault;
-	size_t i;
 	int err, fd = mkstemp(json);
 
-	(void)state;
 	assert_true(fd >= 0);
 	close(fd);
 	err = spawn_run(&how, argv);
-	report = json_load_file(json, 0, NULL);
+	*report = json_load_file(json, 0, NULL);
 	unlink(json);
+	return err;
+}
+
+/*
+ * Whoever shares the machine may slow the application down in the very minute it is judged, so
+ * the demo has a second try; what is broken fails both.
+ */
+static void two_faults_are_found_and_healed(void **state)
+{
+	json_t *report, *fault;
+	size_t i;
+	int err = run_demo(&report);
+
+	(void)state;
+	if (err) {
+		print_message("the first run did not work (%d), once more\n", err);
+		json_decref(report);
+		err = run_demo(&report);
+	}
 	assert_non_null(report);
 	assert_int_equal(json_array_size(at(report, "faults")), FAULTS);
 	json_array_foreach(json_object_get(report, "faults"), i, fault) check_fault(fault);

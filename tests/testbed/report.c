@@ -26,7 +26,7 @@ struct report_totals report_sum(const struct trial *t, size_t trials)
 int report_worked(const struct report_totals *sum)
 {
 	return sum->faults && sum->service_right >= SERVICE_RIGHT_RATIO * sum->faults &&
-	       sum->false_alarms <= FALSE_ALARMS_MAX;
+	       sum->healed == sum->fixable && sum->false_alarms <= FALSE_ALARMS_MAX;
 }
 
 /* A number in a column, or a dash where there is none. */

@@ -215,23 +215,6 @@ static void scores_count_incidents_and_healthy_stretches(void **state)
 	json_decref(answer);
 }
 
-/* Three minutes of `./run demo` as it happened: services, resources and both latencies are real. */
-static void the_recorded_demo_is_answered_right(void **state)
-{
-	static const char *const right[] = {"top1", "resource_top1"};
-	json_t *answer, *totals;
-
-	(void)state;
-	assert_int_equal(run(cli_score, DATA "/demo", "--method", "guarded", "--json", NULL), 0);
-	answer = parsed();
-	totals = json_array_get(json_object_get(answer, "totals"), 0);
-	for (size_t i = 0; i < 2; i++)
-		assert_int_equal(json_integer_value(json_object_get(
-					 json_object_get(totals, right[i]), "count")),
-			4);
-	json_decref(answer);
-}
-
 static void replay_tells_what_the_past_alone_allows(void **state)
 {
 	const char *opened, *answered, *closed;
@@ -275,7 +258,6 @@ int main(void)
 		cmocka_unit_test(a_bad_recording_is_one_line_and_status_2),
 		cmocka_unit_test(truth_is_not_read_to_diagnose),
 		cmocka_unit_test(scores_count_incidents_and_healthy_stretches),
-		cmocka_unit_test(the_recorded_demo_is_answered_right),
 		cmocka_unit_test(replay_tells_what_the_past_alone_allows),
 		cmocka_unit_test(values_are_shown_in_their_units),
 	};
