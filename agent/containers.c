@@ -168,14 +168,18 @@ static void remove_node(struct containers *c, uint32_t n)
 
 	if (node->owner != NONE && c->node[node->owner].slot != NONE)
 		tell_left(c, node->id);
+	/* Those inside lose their owner, and with it the way to be told of themselves. */
+	for (uint32_t i = 0; i < c->o.max_cgroups; i++) {
+		if (!c->node[i].id || c->node[i].owner != n)
+			continue;
+		if (i != n && node->slot != NONE)
+			tell_left(c, c->node[i].id);
+		c->node[i].owner = NONE;
+	}
 	if (node->slot != NONE)
 		stop_container(c, node->slot);
 	if (node->watch >= 0)
 		inotify_rm_watch(c->inotify, node->watch);
-	for (uint32_t i = 0; i < c->o.max_cgroups; i++) {
-		if (c->node[i].id && c->node[i].owner == n)
-			c->node[i].owner = NONE;
-	}
 	node->id = 0;
 }
 

@@ -1,4 +1,5 @@
 /* Containers born and gone, in cgroups of the test's own. Needs root. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,6 +12,20 @@
 
 #include "agent/containers.h"
 #include "tests/unit/cgroup_fixture.h"
+
+/* Linked with --wrap: a node that has no inotify instance left. */
+static bool refuse_inotify;
+
+int __real_inotify_init1(int flags);
+int __wrap_inotify_init1(int flags);
+
+int __wrap_inotify_init1(int flags)
+{
+	if (!refuse_inotify)
+		return __real_inotify_init1(flags);
+	errno = EMFILE;
+	return -1;
+}
 
 struct world {
 	struct fixture fixture;
@@ -191,6 +206,28 @@ static void a_rescan_finds_what_went_unnoticed(void **state)
 	assert_int_equal(w->left, 1);
 }
 
+/* The table holds the parent first: it must not take the child's leaving with it. */
+static void a_rescan_tells_of_the_cgroups_inside(void **state)
+{
+	struct world *w = *state;
+	const char *app, *inner;
+
+	fixture_make(&w->fixture, "/cart");
+	app = fixture_make(&w->fixture, "/cart/app");
+	inner = fixture_make(&w->fixture, "/cart/app/worker");
+	fixture_spawn(&w->fixture, inner, fixture_idle, NULL);
+	refuse_inotify = true;
+	open_containers(w, 64);
+	refuse_inotify = false;
+	containers_refresh(w->containers, 1);
+	assert_int_equal(w->joined, 2);
+	fixture_stop(&w->fixture, w->fixture.child[0]);
+	fixture_remove(&w->fixture, inner);
+	fixture_remove(&w->fixture, app);
+	containers_refresh(w->containers, UINT64_MAX / 2);
+	assert_int_equal(w->left, 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -204,6 +241,8 @@ int main(void)
 			a_full_table_refuses_and_counts, open_world, close_world),
 		cmocka_unit_test_setup_teardown(
 			a_rescan_finds_what_went_unnoticed, open_world, close_world),
+		cmocka_unit_test_setup_teardown(
+			a_rescan_tells_of_the_cgroups_inside, open_world, close_world),
 	};
 	struct fixture probe;
 
