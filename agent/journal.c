@@ -275,9 +275,14 @@ int journal_end(struct journal *j, uint64_t id)
 
 int journal_epoch(struct journal *j, uint64_t epoch)
 {
+	uint64_t before = j->epoch;
 	char line[LINE_BYTES];
+	int error;
 
 	format_number(line, "EPOCH", epoch);
 	j->epoch = epoch;
-	return append(j, line);
+	error = append(j, line);
+	if (error)
+		j->epoch = before;
+	return error;
 }

@@ -84,11 +84,18 @@ static void pass_reports(struct agent *a)
 static void take_leases(struct agent *a)
 {
 	struct wire_leases leases;
+	int error = 0;
 
 	if (!uplink_take_leases(a->uplink, &leases))
 		return;
-	if (a->actuator && actuator_set(a->actuator, &leases, clock_monotonic_ns()) == -ESTALE)
+	if (a->actuator)
+		error = actuator_set(a->actuator, &leases, clock_monotonic_ns());
+	if (error == -ESTALE && error != a->lease_error)
 		log_warning("leases of an older analyzer term ignored");
+	else if (error && error != a->lease_error)
+		log_error("leases not taken: %s; those held end when their time is up",
+			strerror(-error));
+	a->lease_error = error;
 	wire_leases_close(&leases);
 }
 

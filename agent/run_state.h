@@ -34,7 +34,7 @@ struct agent {
 	struct wire_window *window; /* the last one; the collector's. NULL before the first */
 	uint64_t started_ns;        /* monotonic */
 	uint64_t ticks, windows, late;
-	int push_error;
+	int push_error, lease_error; /* told already; 0 when the last one went well */
 	bool stopping;
 };
 

@@ -14,6 +14,20 @@
 
 #include "agent/journal.h"
 
+/* Linked with --wrap: a disk that is full. */
+static bool fail_data;
+
+int __real_fdatasync(int fd);
+int __wrap_fdatasync(int fd);
+
+int __wrap_fdatasync(int fd)
+{
+	if (!fail_data)
+		return __real_fdatasync(fd);
+	errno = ENOSPC;
+	return -1;
+}
+
 struct scene {
 	char dir[64], file[96];
 	struct journal j;
@@ -128,6 +142,20 @@ static void epoch_is_kept(void **state)
 	assert_true(s->j.epoch == 1234567890123ULL);
 }
 
+static void epoch_that_was_not_written_does_not_count(void **state)
+{
+	struct scene *s = *state;
+
+	assert_int_equal(journal_epoch(&s->j, 7), 0);
+	fail_data = true;
+	assert_int_equal(journal_epoch(&s->j, 8), -ENOSPC);
+	fail_data = false;
+	assert_true(s->j.epoch == 7);
+	assert_int_equal(journal_epoch(&s->j, 8), 0);
+	reopen(s);
+	assert_true(s->j.epoch == 8);
+}
+
 static void damaged_line_costs_only_itself(void **state)
 {
 	struct scene *s = *state;
@@ -221,6 +249,7 @@ int main(void)
 		SCENE(begun_change_is_pending_after_reopen),
 		SCENE(ended_change_is_not),
 		SCENE(epoch_is_kept),
+		SCENE(epoch_that_was_not_written_does_not_count),
 		SCENE(damaged_line_costs_only_itself),
 		SCENE(torn_tail_and_garbage_are_no_refusal),
 		SCENE(file_stays_bounded),
