@@ -159,9 +159,10 @@ void actuator_undo_marked(struct actuator *a, uint64_t now_ns)
 		else if (error == -ENODEV)
 			drop(a, h, LEASE_YIELDED, "the cgroup is gone");
 		else {
-			log_warning("action %" PRIu64
-				    ": cannot restore \"%s\" on %s: %s, trying again",
-				h->lease.id, h->old.text, h->lease.path, strerror(-error));
+			if (!h->retry_ns)
+				log_warning("action %" PRIu64 ": cannot restore \"%s\" on %s: %s,"
+					    " trying again every second",
+					h->lease.id, h->old.text, h->lease.path, strerror(-error));
 			h->retry_ns = now_ns + SECOND_NS;
 		}
 	}
@@ -229,6 +230,13 @@ static void replay(struct actuator *a)
 		snprintf(h->why, sizeof(h->why), "left by an agent that died");
 		if (!error) {
 			a->helds++;
+			continue;
+		}
+		if (error != -ENOENT && error != -ESTALE && error != -ENODEV) {
+			log_error("action %" PRIu64 ": cannot open %s of %s to restore \"%s\": %s;"
+				  " it stays in the journal for the next start",
+				h->lease.id, wire_knob_name(h->lease.knob), h->lease.path,
+				h->old.text, strerror(-error));
 			continue;
 		}
 		actuator_report(

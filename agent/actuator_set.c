@@ -261,6 +261,7 @@ static void apply(struct actuator *a, size_t n, uint64_t now_ns)
 	while ((c = next_to_apply(a, n))) {
 		if (held_apply(&c->held, &a->journal, c->why)) {
 			c->fate = REFUSED;
+			c->applied = c->held.dirty; /* back_out() sees to its undoing */
 			share_fate(a, n);
 			back_out(a, n);
 			continue;

@@ -125,14 +125,18 @@ static int write_and_read_back(struct held *h, char why[GUARD_WHY])
 		return error;
 	}
 	error = knob_read(&h->knob, &v);
-	if (!error && !knob_same(h->knob.kind, v.value, h->lease.value))
-		error = -EIO;
+	if (!error) {
+		h->now = v.value;
+		if (!knob_same(h->knob.kind, v.value, h->lease.value))
+			error = -EIO;
+	}
 	if (error) {
 		snprintf(why, GUARD_WHY, "%s does not read back as written", h->knob.file);
-		knob_restore(&h->knob, h->old.text);
+		h->dirty = knob_restore(&h->knob, h->old.text) != 0;
+		if (!h->dirty)
+			h->now = h->old.value;
 		return error;
 	}
-	h->now = v.value;
 	return 0;
 }
 
@@ -150,15 +154,23 @@ int held_apply(struct held *h, struct journal *j, char why[GUARD_WHY])
 		return error;
 	}
 	error = write_and_read_back(h, why);
-	if (error)
+	if (error && !h->dirty)
 		journal_end(j, h->lease.id);
 	return error;
+}
+
+/* What a failed change left behind may be another value than the one asked for. */
+static bool is_ours(const struct held *h, int64_t value, int64_t left)
+{
+	return knob_same(h->knob.kind, value, h->lease.value) ||
+	       (h->dirty && knob_same(h->knob.kind, value, left));
 }
 
 /* Restore, unless it is not ours any more. Sets h->now to what stands there. */
 static int restore(struct held *h)
 {
 	struct knob_value v;
+	int64_t left = h->now;
 	int error = knob_read(&h->knob, &v);
 
 	if (error)
@@ -166,8 +178,10 @@ static int restore(struct held *h)
 	h->now = v.value;
 	if (!strcmp(v.text, h->old.text))
 		return 0;
-	if (!knob_same(h->knob.kind, v.value, h->lease.value))
+	if (!is_ours(h, v.value, left))
 		return -ECANCELED;
+	if (knob_would_kill(&h->knob, h->old.value))
+		return -EBUSY; /* ours stays until what is in use fits */
 	error = knob_restore(&h->knob, h->old.text);
 	if (!error && !knob_read(&h->knob, &v))
 		h->now = v.value;

@@ -15,6 +15,7 @@ struct held {
 	int64_t now;           /* what stands there by our doing */
 	bool inert;            /* it granted this much already: nothing written, nothing to undo */
 	bool reverting;        /* undoing failed and is tried again */
+	bool dirty;            /* a failed change could not be taken back yet */
 	uint64_t expires_ns, retry_ns;
 	char why[96]; /* of the reverting */
 };
@@ -29,7 +30,10 @@ int held_prepare(struct held *h, const struct wire_lease *l, const struct knob_l
 /* Take up a predecessor's change from the journal. Same returns. */
 int held_resume(struct held *h, const struct journal_change *c, const struct knob_layout *layout);
 
-/* Journal, write, read back. On failure nothing is changed or left in the journal. */
+/*
+ * Journal, write, read back. On failure nothing is changed or left in the journal, unless
+ * `dirty` is set: then it is to be reverted like one that was applied.
+ */
 int held_apply(struct held *h, struct journal *j, char why[GUARD_WHY]);
 
 /*

@@ -34,10 +34,20 @@ static bool is_io(enum wire_knob kind)
 	return kind == KNOB_IO_READ_BPS || kind == KNOB_IO_WRITE_BPS || kind == KNOB_IO_READ_IOPS;
 }
 
+/* Guards compare the text: one cgroup has one, without empty, "." and ".." components. */
 bool knob_path_is_sane(const char *path)
 {
-	if (path[0] != '/' || !path[1] || strlen(path) >= WIRE_PATH)
+	const char *at = path;
+
+	if (path[0] != '/' || strlen(path) >= WIRE_PATH)
 		return false;
+	while (*at == '/') {
+		size_t n = strcspn(++at, "/");
+
+		if (!n || (n == 1 && at[0] == '.') || (n == 2 && at[0] == '.' && at[1] == '.'))
+			return false;
+		at += n;
+	}
 	for (const char *c = path; *c; c++)
 		if ((unsigned char)*c < ' ' || *c == 127)
 			return false;
@@ -300,6 +310,25 @@ int knob_restore(const struct knob *k, const char *text)
 	if (k->kind == KNOB_NET_RATE)
 		return knob_net_restore(k, text);
 	return write_file(k->dir, k->file, text);
+}
+
+bool knob_would_kill(const struct knob *k, int64_t value)
+{
+	char content[KNOB_TEXT], text[KNOB_TEXT];
+	struct knob_value used;
+
+	if (!k->v2 || strcmp(k->file, "memory.max") || value < 0)
+		return false;
+	for (int tries = 0; tries < 2; tries++) {
+		if (read_file(k->dir, "memory.current", content, sizeof(content)) ||
+			knob_text_parse(k->kind, true, content, "", 0, &used) ||
+			used.value <= value)
+			return false;
+		snprintf(text, sizeof(text), "%lld", (long long)(used.value - value));
+		if (tries || write_file(k->dir, "memory.reclaim", text))
+			break;
+	}
+	return true;
 }
 
 bool knob_same(enum wire_knob kind, int64_t a, int64_t b)

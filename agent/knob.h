@@ -64,7 +64,10 @@ struct knob_value {
 int knob_open(struct knob *k, const struct knob_layout *l, const char *path, uint64_t cgroup_id,
 	enum wire_knob kind, const char *device);
 
-/* Absolute, bounded and without control characters: it is also printed and journaled. */
+/*
+ * Absolute, bounded, with one way only to write it (no empty, "." or ".." component) and
+ * without control characters: it is compared as text, printed and journaled.
+ */
 bool knob_path_is_sane(const char *path);
 
 /* Safe on a knob that failed to open, and twice. */
@@ -73,6 +76,12 @@ void knob_close(struct knob *k);
 int knob_read(const struct knob *k, struct knob_value *out);
 int knob_write(const struct knob *k, int64_t value);
 int knob_restore(const struct knob *k, const char *text);
+
+/*
+ * Would writing `value` call the OOM killer? Only memory.max of v2 does: it is first asked to
+ * reclaim what is above (memory.reclaim, Linux 5.19 and later). False where usage is unknown.
+ */
+bool knob_would_kill(const struct knob *k, int64_t value);
 
 /* Equal but for the rounding a kernel does (pages, milli-cores, shares). */
 bool knob_same(enum wire_knob kind, int64_t a, int64_t b);

@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "agent/actuator.h"
+#include "agent/journal.h"
 #include "cgroup_tree.h"
 #include "common/log.h"
 
@@ -22,6 +23,37 @@
 #define START (1000 * SECOND)
 
 static bool real;
+
+/* ---- a knob that fails once it is written (linked with --wrap) ---- */
+
+static bool fail_when_written, failing;
+
+int __real_knob_read(const struct knob *k, struct knob_value *out);
+int __real_knob_write(const struct knob *k, int64_t value);
+int __real_knob_restore(const struct knob *k, const char *text);
+int __wrap_knob_read(const struct knob *k, struct knob_value *out);
+int __wrap_knob_write(const struct knob *k, int64_t value);
+int __wrap_knob_restore(const struct knob *k, const char *text);
+
+int __wrap_knob_read(const struct knob *k, struct knob_value *out)
+{
+	return failing ? -EMFILE : __real_knob_read(k, out);
+}
+
+int __wrap_knob_write(const struct knob *k, int64_t value)
+{
+	int error = __real_knob_write(k, value);
+
+	failing = fail_when_written;
+	return error;
+}
+
+int __wrap_knob_restore(const struct knob *k, const char *text)
+{
+	return failing ? -EMFILE : __real_knob_restore(k, text);
+}
+
+/* ---- scene ---- */
 
 struct scene {
 	struct cgroup_tree tree;
@@ -223,7 +255,7 @@ static void roots_system_slices_and_itself_are_refused(void **state)
 	static const char *const paths[] = {"/", "", "/system.slice", "/system.slice/sshd.service",
 		"/a\nb", "/user.slice", "/kubepods", "/kubepods/burstable", "/kubepods.slice",
 		"/kubepods.slice/kubepods-burstable.slice", "/init.scope", "/../etc",
-		"/x/../../etc"};
+		"/x/../../etc", "/x/../user.slice", "/user.slice/", "/.", "/kubepods//x", "/x/.."};
 	struct scene *s = *state;
 
 	s->allow[0] = "*";
@@ -242,6 +274,28 @@ static void roots_system_slices_and_itself_are_refused(void **state)
 	assert_report(s, 100, LEASE_REFUSED, "own cgroup");
 	assert_report(s, 101, LEASE_REFUSED, "own cgroup");
 	assert_quota(s, s->tree.app, -1);
+}
+
+/* The patterns compare text: a second text for the same cgroup would walk around them. */
+static void one_cgroup_has_one_path(void **state)
+{
+	static const char *const forms[] = {"%s/", "%s/.", "%s/../app", "/.%s", "/%s", "%s//"};
+	struct scene *s = *state;
+	char path[WIRE_PATH];
+
+	s->allow[0] = "*";
+	start(s);
+	for (size_t i = 0; i < sizeof(forms) / sizeof(*forms); i++) {
+		const char *hole = strstr(forms[i], "%s");
+
+		snprintf(path, sizeof(path), "%.*s%s%s", (int)(hole - forms[i]), forms[i],
+			s->tree.app, hole + 2);
+		s->set.leases = 0;
+		add(s, 1 + i, path, 600);
+		send_set(s);
+		assert_report(s, 1 + i, LEASE_REFUSED, "malformed path");
+		assert_quota(s, s->tree.app, -1);
+	}
 }
 
 static void another_inode_is_refused(void **state)
@@ -557,6 +611,94 @@ static void undo_that_fails_is_tried_again(void **state)
 	assert_string_equal(cgroup_tree_get(&s->tree, KNOB_MEMORY, s->tree.app, file), "33554432");
 }
 
+/* v2 would call the OOM killer for what does not fit into the old, lower limit. */
+static void undo_waits_until_what_is_used_fits(void **state)
+{
+	static const char *const used = "memory.current";
+	struct scene *s = *state;
+	struct actuator_action held;
+
+	if (real)
+		skip();
+	cgroup_tree_put(&s->tree, KNOB_MEMORY, s->tree.app, "memory.max", "67108864");
+	cgroup_tree_put(&s->tree, KNOB_MEMORY, s->tree.app, "memory.reclaim", "");
+	start(s);
+	add(s, 1, s->tree.app, 128 << 20)->knob = KNOB_MEMORY_HIGH;
+	send_set(s);
+	assert_report(s, 1, LEASE_APPLIED, "");
+	cgroup_tree_put(&s->tree, KNOB_MEMORY, s->tree.app, used, "104857600");
+	s->set.leases = 0;
+	send_set(s);
+	assert_silent(s);
+	assert_int_equal(actuator_active(s->a, &held, 1), 1);
+	assert_true(held.stuck);
+	assert_string_equal(
+		cgroup_tree_get(&s->tree, KNOB_MEMORY, s->tree.app, "memory.max"), "134217728");
+	assert_string_equal(
+		cgroup_tree_get(&s->tree, KNOB_MEMORY, s->tree.app, "memory.reclaim"), "37748736");
+	cgroup_tree_put(&s->tree, KNOB_MEMORY, s->tree.app, used, "67108864");
+	s->now += SECOND;
+	actuator_tick(s->a, s->now);
+	assert_report(s, 1, LEASE_REVERTED, "analyzer");
+	assert_string_equal(
+		cgroup_tree_get(&s->tree, KNOB_MEMORY, s->tree.app, "memory.max"), "67108864");
+}
+
+/* Written, not readable, not to be taken back: still ours to undo. */
+static void change_that_cannot_be_taken_back_is_tried_again(void **state)
+{
+	struct scene *s = *state;
+	struct actuator_action held;
+
+	put_quota(s, s->tree.app, 25000);
+	start(s);
+	add(s, 1, s->tree.app, 600);
+	fail_when_written = true;
+	send_set(s);
+	fail_when_written = failing = false;
+	assert_silent(s);
+	assert_int_equal(actuator_active(s->a, &held, 1), 1);
+	assert_true(held.stuck);
+	assert_quota(s, s->tree.app, 60000);
+	s->now += SECOND;
+	actuator_tick(s->a, s->now);
+	assert_report(s, 1, LEASE_REVERTED, "does not read back");
+	assert_quota(s, s->tree.app, 25000);
+	send_set(s);
+	assert_silent(s);
+}
+
+/* The controller is not there just now: that is not the end of what must be undone. */
+static void what_cannot_be_opened_is_undone_by_a_later_start(void **state)
+{
+	struct scene *s = *state;
+	const char *file = real ? "memory.limit_in_bytes" : "memory.high";
+	struct knob_layout without = s->tree.layout;
+	struct journal_change c = {.id = 1,
+		.cgroup_id = s->tree.app_id,
+		.knob = KNOB_MEMORY_HIGH,
+		.old_value = 64 << 20,
+		.value = 128 << 20,
+		.old_text = "67108864"};
+	struct journal j;
+
+	cgroup_tree_put(&s->tree, KNOB_MEMORY, s->tree.app, file, "134217728");
+	snprintf(c.path, sizeof(c.path), "%s", s->tree.app);
+	assert_int_equal(journal_open(&j, s->state), 0);
+	assert_int_equal(journal_begin(&j, &c), 0);
+	journal_close(&j);
+	without.mount[KNOB_MEMORY].dir[0] = '\0';
+	s->options.layout = &without;
+	start(s);
+	assert_silent(s);
+	actuator_close(s->a);
+	s->a = NULL;
+	s->options.layout = &s->tree.layout;
+	start(s);
+	assert_report(s, 1, LEASE_REVERTED, "died");
+	assert_string_equal(cgroup_tree_get(&s->tree, KNOB_MEMORY, s->tree.app, file), "67108864");
+}
+
 static void other_modes_refuse_and_say_so(void **state)
 {
 	struct scene *s = *state;
@@ -701,6 +843,7 @@ int main(void)
 		SCENE(renewal_extends_the_lease),
 		SCENE(nothing_allowed_means_nothing_is_touched),
 		SCENE(roots_system_slices_and_itself_are_refused),
+		SCENE(one_cgroup_has_one_path),
 		SCENE(another_inode_is_refused),
 		SCENE(group_is_known_by_its_child),
 		SCENE(bounds_of_the_node_hold),
@@ -716,6 +859,9 @@ int main(void)
 		SCENE(raise_never_lowers),
 		SCENE(memory_is_only_raised),
 		SCENE(undo_that_fails_is_tried_again),
+		SCENE(undo_waits_until_what_is_used_fits),
+		SCENE(change_that_cannot_be_taken_back_is_tried_again),
+		SCENE(what_cannot_be_opened_is_undone_by_a_later_start),
 		SCENE(other_modes_refuse_and_say_so),
 		SCENE(kill_switch_reverts_all_and_refuses),
 		SCENE(released_leases_do_not_come_back),

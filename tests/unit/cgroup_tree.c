@@ -84,8 +84,8 @@ void cgroup_tree_plain(struct cgroup_tree *t)
 
 void cgroup_tree_remove(struct cgroup_tree *t)
 {
-	static const char *const files[] = {
-		"cpu.max", "cpu.weight", "memory.high", "memory.max", "io.max", "io.stat"};
+	static const char *const files[] = {"cpu.max", "cpu.weight", "memory.high", "memory.max",
+		"memory.current", "memory.reclaim", "io.max", "io.stat"};
 	const char *paths[] = {t->app, t->pod, t->top};
 
 	for (size_t i = 0; i < 3; i++)

@@ -242,7 +242,8 @@ static void paths_out_of_the_tree_are_refused(void **state)
 		const char *path;
 		int error;
 	} bad[] = {{"", -EINVAL}, {"/", -EINVAL}, {"relative", -EINVAL}, {"/a\nb", -EINVAL},
-		{"/../../etc", -EXDEV}, {"/nowhere", -ENOENT}};
+		{"/../../etc", -EINVAL}, {"/a/", -EINVAL}, {"/a//b", -EINVAL}, {"/a/./b", -EINVAL},
+		{"/a/../b", -EINVAL}, {"/.", -EINVAL}, {"/nowhere", -ENOENT}};
 	struct cgroup_tree *t = *state;
 	char target[512], link[600];
 	struct knob k;
