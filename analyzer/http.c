@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "common/log.h"
@@ -99,6 +100,19 @@ static bool own_origin(struct MHD_Connection *c)
 	return !origin || (at && host && !strcmp(at + 3, host));
 }
 
+/* Names that cannot be made to point here: any page may let its own name do so. */
+static bool names_this_host(const char *host)
+{
+	size_t n = host ? strcspn(host, ":") : 0;
+
+	if (!host)
+		return false;
+	if (!strncmp(host, "[::1]", 5))
+		return !host[5] || host[5] == ':';
+	return (n == 9 && !strncasecmp(host, "localhost", n)) ||
+	       (!strncmp(host, "127.", 4) && strspn(host, "0123456789.") == n);
+}
+
 static bool may_post(const struct http *h, struct MHD_Connection *c, struct http_reply *r)
 {
 	const char *given = header(c, MHD_HTTP_HEADER_AUTHORIZATION);
@@ -114,7 +128,7 @@ static bool may_post(const struct http *h, struct MHD_Connection *c, struct http
 		http_fail(r, 401, "POST needs the header Authorization: Bearer TOKEN");
 		return false;
 	}
-	if (from_this_host(c))
+	if (from_this_host(c) && names_this_host(header(c, MHD_HTTP_HEADER_HOST)))
 		return true;
 	http_fail(r, 403, "read-only: start the analyzer with --token-file to allow changes");
 	return false;
@@ -332,6 +346,10 @@ int http_open(struct http **out, const struct http_options *o, char *why, size_t
 	h->handler = o->handler;
 	h->ctx = o->ctx;
 	h->token = o->token ? strdup(o->token) : NULL;
+	if (o->token && !h->token) {
+		free(h);
+		return -ENOMEM;
+	}
 	h->fd = listen_at(o->address, why, why_size);
 	if (h->fd < 0) {
 		err = h->fd;

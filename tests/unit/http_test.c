@@ -199,6 +199,20 @@ static void the_mode_can_be_set(void **state)
 	json_decref(j);
 }
 
+static void every_name_of_this_host_may_change_things(void **state)
+{
+	static const char *const host[] = {
+		"Host: localhost:8080", "Host: 127.0.0.1:8080", "Host: [::1]:8080"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(host) / sizeof(*host); i++) {
+		struct answer a = ask(server, "/api/v1/mode", "{\"mode\": \"observe\"}", host[i]);
+
+		assert_int_equal(a.status, 200);
+		answer_clear(&a);
+	}
+}
+
 static void wrong_requests_are_told_why(void **state)
 {
 	char *large = malloc(HTTP_BODY_MAX + 2);
@@ -220,6 +234,10 @@ static void wrong_requests_are_told_why(void **state)
 		"{\"entity\": \"a->\", \"metric\": \"m\", \"target\": 1}", NULL, 400);
 	assert_fails(server, "/api/v1/mode", "{\"mode\": \"observe\"}",
 		"Origin: http://other.example", 403);
+	assert_fails(server, "/api/v1/mode", "{\"mode\": \"observe\"}",
+		"Host: rebound.example:8080", 403);
+	assert_fails(server, "/api/v1/mode", "{\"mode\": \"observe\"}",
+		"Host: 127.0.0.1.rebound.example", 403);
 	assert_non_null(large);
 	memset(large, ' ', HTTP_BODY_MAX + 1);
 	large[HTTP_BODY_MAX + 1] = 0;
@@ -355,6 +373,7 @@ int main(void)
 		cmocka_unit_test(text_pages_answer),
 		cmocka_unit_test(a_target_can_be_set),
 		cmocka_unit_test(the_mode_can_be_set),
+		cmocka_unit_test(every_name_of_this_host_may_change_things),
 		cmocka_unit_test(wrong_requests_are_told_why),
 		cmocka_unit_test(a_token_is_asked_for_when_there_is_one),
 		cmocka_unit_test(a_busy_port_is_one_clear_line),
