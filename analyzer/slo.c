@@ -11,11 +11,22 @@
 #define PROPOSAL_RATIO 1.5
 #define MAD_TO_SIGMA 1.4826
 
+/* The forms graph_entity() takes. */
+static bool entity_ok(const char *name)
+{
+	const char *arrow = strstr(name, "->"), *callee = arrow ? arrow + 2 : NULL;
+
+	if (!strncmp(name, "host:", 5))
+		return name[5] && !arrow;
+	if (!*name)
+		return false;
+	return !arrow ||
+	       (arrow != name && *callee && !strstr(callee, "->") && strncmp(callee, "host:", 5));
+}
+
 bool slo_check(const struct slo_text *s, char *why, size_t why_size)
 {
-	const char *arrow = strstr(s->entity, "->");
-
-	if (!*s->entity || (arrow && (arrow == s->entity || !arrow[2]))) {
+	if (!entity_ok(s->entity)) {
 		snprintf(why, why_size,
 			"entity \"%s\": want a service or caller->callee, as in user->frontend",
 			s->entity);
