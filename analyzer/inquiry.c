@@ -116,7 +116,10 @@ int inquiry_diagnose(
 	return error;
 }
 
-/* By how much a target was missed: the mean of value / target. */
+/*
+ * By how much a target was missed: the mean of what is past it, as a share of it. Quiet windows
+ * do not make up for bad ones.
+ */
 static double missed_by(const struct inquiry *q, const struct slo *slo, double from_s, double to_s)
 {
 	const float *value = series_values(&q->r->series, slo->entity, slo->metric);
@@ -127,7 +130,7 @@ static double missed_by(const struct inquiry *q, const struct slo *slo, double f
 	for (size_t w = from; value && w < to; w++) {
 		if (isnan(value[w]))
 			continue;
-		sum += (double)value[w];
+		sum += fmax(0, (double)value[w] - slo->target);
 		known++;
 	}
 	return known ? sum / (double)known / fmax(slo->target, 1e-9) : 0;
@@ -136,7 +139,7 @@ static double missed_by(const struct inquiry *q, const struct slo *slo, double f
 const struct slo *inquiry_worst_slo(const struct inquiry *q, double from_s, double to_s)
 {
 	const struct slo *worst = q->r->slo;
-	double most = 1;
+	double most = 0;
 
 	for (size_t i = 0; i < q->r->slos; i++) {
 		double by = missed_by(q, &q->r->slo[i], from_s, to_s);

@@ -17,10 +17,18 @@ struct incident_truth score_incident(const struct recording *r, size_t first)
 	return t;
 }
 
+/* Whom an answer has to name: of a call, the callee. */
+static const char *to_be_named(const struct truth *t)
+{
+	const char *arrow = strstr(t->service, "->");
+
+	return arrow ? arrow + 2 : t->service;
+}
+
 static const struct truth *find_truth(const struct incident_truth *t, const char *service)
 {
 	for (size_t i = 0; i < t->rows; i++)
-		if (!strcmp(t->row[i].service, service))
+		if (!strcmp(to_be_named(&t->row[i]), service))
 			return &t->row[i];
 	return NULL;
 }

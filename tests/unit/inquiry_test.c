@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "analyzer/inquiry.h"
+#include "analyzer/score.h"
 #include "planted.h"
 
 #define LAST 2 /* truth row of the last incident */
@@ -132,6 +133,55 @@ static void with_incidents_in_its_history_guarded_answers_as_well_as_robust(void
 	}
 }
 
+/* Past its target in two windows of ten, far below it in the others. */
+static void the_target_missed_is_asked_about_though_it_was_met_mostly(void **state)
+{
+	struct recording r;
+	struct inquiry q;
+	struct slo slo[2] = {{.target = 100, .metric = "server_p99_us"},
+		{.target = 100, .metric = "server_p99_us"}};
+	uint32_t column[2];
+
+	(void)state;
+	recording_init(&r);
+	r.series.window_s = 5;
+	for (size_t i = 0; i < 2; i++) {
+		slo[i].entity = graph_entity(&r.graph, i ? "b" : "a");
+		column[i] = series_column(&r.series, slo[i].entity, slo[i].metric);
+	}
+	for (size_t w = 0; w < 10; w++) {
+		long row = series_row(&r.series, (double)w * 5);
+
+		series_set(&r.series, (size_t)row, column[0], 90);
+		series_set(&r.series, (size_t)row, column[1], w == 4 || w == 5 ? 300 : 30);
+	}
+	r.slo = malloc(sizeof(slo));
+	assert_non_null(r.slo);
+	memcpy(r.slo, slo, sizeof(slo));
+	r.slos = 2;
+	assert_int_equal(inquiry_open(&q, &r, METHOD_ROBUST, HISTORY_ALL), 0);
+	assert_ptr_equal(inquiry_worst_slo(&q, 0, 50), &r.slo[1]);
+	assert_ptr_equal(inquiry_worst_slo(&q, 0, 15), &r.slo[0]);
+	inquiry_close(&q);
+	recording_clear(&r);
+}
+
+static void an_answer_on_a_call_is_its_callee(void **state)
+{
+	const struct recording *r = *state;
+	struct truth row = {.resource = RESOURCE_NETWORK, .service = "s3->s4"};
+	struct incident_truth t = {.row = &row, .rows = 1};
+	struct candidate c = {.service = graph_find(&r->graph, "s4"),
+		.resource = RESOURCE_NETWORK,
+		.culprit = true};
+	struct diagnosis d = {.verdict = VERDICT_DIAGNOSED, .candidate = &c, .candidates = 1};
+	struct score_case s = score_answer(&t, &d, &r->graph);
+
+	assert_true(s.top1 && s.exact && s.resource);
+	c.service = graph_find(&r->graph, "s3");
+	assert_false(score_answer(&t, &d, &r->graph).top1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -139,6 +189,8 @@ int main(void)
 		cmocka_unit_test(history_past_ends_where_the_incident_begins),
 		cmocka_unit_test(a_met_target_is_healthy_without_a_model),
 		cmocka_unit_test(with_incidents_in_its_history_guarded_answers_as_well_as_robust),
+		cmocka_unit_test(the_target_missed_is_asked_about_though_it_was_met_mostly),
+		cmocka_unit_test(an_answer_on_a_call_is_its_callee),
 	};
 
 	return cmocka_run_group_tests(tests, make, discard);
