@@ -87,7 +87,9 @@ static int diagnose_interval(const struct arguments *a, struct inquiry *q)
 {
 	const struct series *s = &q->r->series;
 	double end_s = s->windows ? s->start_s[s->windows - 1] + fmax(s->window_s, 1) : 0;
-	double from_s = isnan(a->from_s) ? 0 : a->from_s, to_s = isnan(a->to_s) ? end_s : a->to_s;
+	double first_s = s->windows ? s->start_s[0] : 0;
+	double from_s = isnan(a->from_s) ? first_s : a->from_s;
+	double to_s = isnan(a->to_s) ? end_s : a->to_s;
 	struct diagnosis d;
 	int status = 0;
 
@@ -110,6 +112,7 @@ static int diagnose_interval(const struct arguments *a, struct inquiry *q)
 static int diagnose_violations(const struct arguments *a, struct inquiry *q)
 {
 	json_t *array = a->json ? json_array() : NULL;
+	int error = 0;
 
 	for (size_t i = 0; i < q->violations; i++) {
 		const struct violation *v = &q->violation[i];
@@ -121,12 +124,17 @@ static int diagnose_violations(const struct arguments *a, struct inquiry *q)
 			return 1;
 		}
 		if (a->json) {
-			json_array_append_new(array, diagnosis_to_json(&d, &q->r->graph));
+			error = json_array_append_new(array, diagnosis_to_json(&d, &q->r->graph));
 		} else {
 			fputs(i ? "\n" : "", stdout);
 			text_diagnosis(stdout, &d, &q->r->graph);
 		}
 		diagnosis_clear(&d);
+		if (error) {
+			json_decref(array);
+			log_error("diagnose: an answer cannot be written as JSON");
+			return 1;
+		}
 	}
 	if (a->json)
 		return print_json(array);

@@ -79,6 +79,23 @@ static int replace_slos(struct recording *r, const struct option_slo *given)
 	return 0;
 }
 
+/* A target that was never measured is neither met nor missed. Returns how many were. */
+static size_t count_measured(const struct recording *r, const char *dir)
+{
+	size_t measured = 0;
+
+	for (size_t i = 0; i < r->slos; i++) {
+		const struct slo *slo = &r->slo[i];
+
+		if (series_values(&r->series, slo->entity, slo->metric))
+			measured++;
+		else
+			log_warning("%s: metrics.csv has no %s of %s; that target is not judged",
+				dir, slo->metric, r->graph.entity[slo->entity].name);
+	}
+	return measured;
+}
+
 int option_read_recording(struct recording *r, const char *dir, const struct option_slo *slo)
 {
 	char why[512];
@@ -92,6 +109,10 @@ int option_read_recording(struct recording *r, const char *dir, const struct opt
 		status = replace_slos(r, slo);
 	} else if (!r->slos) {
 		log_error("%s: no target in slo.csv; give one by --slo ENTITY METRIC TARGET", dir);
+		status = 2;
+	}
+	if (!status && !count_measured(r, dir)) {
+		log_error("%s: none of the targets was measured", dir);
 		status = 2;
 	}
 	if (status)

@@ -148,6 +148,29 @@ static void a_target_may_be_given(void **state)
 		run(cli_diagnose, DATA "/cart-throttled", "--slo", "user->front", NULL), 2);
 }
 
+static void a_target_never_measured_is_not_called_met(void **state)
+{
+	(void)state;
+	assert_int_equal(run(cli_diagnose, DATA "/cart-throttled", "--slo", "user->front",
+				 "client_p98_us", "5", NULL),
+		2);
+	assert_non_null(strstr(complaint, "no client_p98_us of user->front"));
+	assert_string_equal(output, "");
+}
+
+static void an_end_alone_counts_from_the_first_window(void **state)
+{
+	json_t *answer;
+
+	(void)state;
+	assert_int_equal(run(cli_diagnose, DATA "/cart-throttled", "--to", "1700000105", "--method",
+				 "robust", "--json", NULL),
+		0);
+	answer = parsed();
+	assert_true(json_number_value(json_object_get(answer, "from")) == 1700000000);
+	json_decref(answer);
+}
+
 static void too_little_history_is_unknown_with_a_reason(void **state)
 {
 	json_t *answer;
@@ -254,6 +277,8 @@ int main(void)
 		cmocka_unit_test(the_default_method_agrees),
 		cmocka_unit_test(the_text_tells_cause_and_evidence),
 		cmocka_unit_test(a_target_may_be_given),
+		cmocka_unit_test(a_target_never_measured_is_not_called_met),
+		cmocka_unit_test(an_end_alone_counts_from_the_first_window),
 		cmocka_unit_test(too_little_history_is_unknown_with_a_reason),
 		cmocka_unit_test(a_bad_recording_is_one_line_and_status_2),
 		cmocka_unit_test(truth_is_not_read_to_diagnose),
