@@ -15,7 +15,7 @@ static uint32_t service_named(struct closing *c, const char *name)
 
 	if (known != GRAPH_NONE && g->entity[known].kind == ENTITY_SERVICE)
 		return known;
-	if (!*name || strstr(name, "->") || !strncmp(name, "host:", 5) ||
+	if (!*name || strstr(name, "->") || !strncmp(name, "host:", 5) || !graph_can_show(name) ||
 		g->entities >= LIVE_MAX_ENTITIES) {
 		c->l->refused++;
 		return GRAPH_NONE;

@@ -337,9 +337,13 @@ static void take_diagnosis(struct core *c, int64_t id, const struct diagnosis *d
 	json_t *json = diagnosis_to_json(d, &c->live.recording.graph);
 	struct core_incident *n;
 
+	if (!json) {
+		log_error("incident %lld: its diagnosis cannot be kept", (long long)id);
+		return;
+	}
 	core_lock(c);
 	n = find(c, id);
-	if (n && json) {
+	if (n) {
 		if (!same_culprits(n->diagnosis, json))
 			log_info("incident %lld: %s: %s", (long long)id, verdict_name(d->verdict),
 				d->why);

@@ -1,6 +1,7 @@
 #include "analyzer/diagnosis.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,6 +27,21 @@ void diagnosis_clear(struct diagnosis *d)
 static json_t *number(double value)
 {
 	return isfinite(value) ? json_real(value) : json_null();
+}
+
+/* JSON has no broken characters: where a name was cut inside of one, '?' stands for its bytes. */
+static json_t *text(const char *s)
+{
+	json_t *whole = json_string(s);
+	char copy[sizeof(((struct diagnosis *)0)->why)];
+
+	if (whole)
+		return whole;
+	snprintf(copy, sizeof(copy), "%s", s);
+	for (char *c = copy; *c; c++)
+		if ((unsigned char)*c >= 0x80)
+			*c = '?';
+	return json_string(copy);
 }
 
 static const char *entity_name(const struct graph *g, uint32_t entity)
@@ -80,8 +96,8 @@ json_t *diagnosis_to_json(const struct diagnosis *d, const struct graph *g)
 {
 	const struct counterfactual *c = &d->counterfactual;
 
-	return json_pack("{ss ss ss so so s{ss ss so} so so so so s{so so so so}}", "verdict",
-		verdict_name(d->verdict), "method", d->method, "why", d->why, "from",
+	return json_pack("{ss ss so so so s{ss ss so} so so so so s{so so so so}}", "verdict",
+		verdict_name(d->verdict), "method", d->method, "why", text(d->why), "from",
 		number(d->from_s), "to", number(d->to_s), "slo", "entity",
 		entity_name(g, d->slo_entity), "metric", d->slo_metric, "target", number(c->target),
 		"seconds", number(d->seconds), "ranking", candidates_to_json(d, g, false),

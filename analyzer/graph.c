@@ -191,6 +191,37 @@ int graph_copy(struct graph *to, const struct graph *from)
 	return 0;
 }
 
+/* Length of the UTF-8 sequence at s without control characters, 0 when it is none. */
+static size_t utf8_length(const unsigned char *s)
+{
+	size_t length = s[0] < 0x80 ? 1 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
+
+	if (s[0] < 0x20 || s[0] == 0x7f || (s[0] >= 0x80 && s[0] < 0xc2) || s[0] > 0xf4)
+		return 0;
+	for (size_t i = 1; i < length; i++)
+		if ((s[i] & 0xc0) != 0x80)
+			return 0;
+	/* Overlong forms, surrogates and what lies beyond Unicode. */
+	if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) ||
+		(s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
+		return 0;
+	return length;
+}
+
+bool graph_can_show(const char *name)
+{
+	const unsigned char *s = (const unsigned char *)name;
+
+	while (*s) {
+		size_t length = utf8_length(s);
+
+		if (!length)
+			return false;
+		s += length;
+	}
+	return true;
+}
+
 /*
  * Strongly connected components (Tarjan 1972) with the recursion unrolled: a
  * call chain may be longer than a stack is deep. Components leave the stack

@@ -25,14 +25,14 @@ struct entity {
 	uint32_t caller, callee; /* edge: entity numbers of its services; else GRAPH_NONE */
 	uint32_t host;           /* service: entity number of its host, or GRAPH_NONE */
 	char protocol[16];       /* edge; may be empty */
-	uint32_t *out, *in;      /* service: numbers of the edges it calls on, is called on; owned */
+	uint32_t *out, *in; /* service: numbers of the edges it calls on, is called on; owned */
 	uint32_t outs, ins;
 };
 
 struct graph {
 	struct entity *entity; /* [entities] */
 	uint32_t entities;
-	void *index;           /* name -> number */
+	void *index; /* name -> number */
 };
 
 void graph_init(struct graph *g);
@@ -52,6 +52,9 @@ uint32_t graph_entity(struct graph *g, const char *name); /* decides by the form
 
 /* Look up only. GRAPH_NONE when absent. */
 uint32_t graph_find(const struct graph *g, const char *name);
+
+/* Is a name fit to be shown and written: UTF-8 without control characters? */
+bool graph_can_show(const char *name);
 
 /*
  * Services ordered so that callees come before callers; members of a call

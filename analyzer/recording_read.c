@@ -29,39 +29,15 @@ static int no_memory(struct reader *in, const char *file)
 	return -ENOMEM;
 }
 
-/* Length of the UTF-8 sequence at s without control characters, 0 when it is none. */
-static size_t utf8_length(const unsigned char *s)
-{
-	size_t length = s[0] < 0x80 ? 1 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
-
-	if (s[0] < 0x20 || s[0] == 0x7f || (s[0] >= 0x80 && s[0] < 0xc2) || s[0] > 0xf4)
-		return 0;
-	for (size_t i = 1; i < length; i++)
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
-	/* Overlong forms, surrogates and what lies beyond Unicode. */
-	if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) ||
-		(s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
-		return 0;
-	return length;
-}
-
 /* A name fit to be shown and to be written back: UTF-8 and shorter than `size`. */
 static int check_name(struct csv *c, const char *name, const char *what, size_t size)
 {
-	const unsigned char *s = (const unsigned char *)name;
-
 	if (!*name)
 		return csv_reject(c, "%s is empty", what);
 	if (strlen(name) >= size)
 		return csv_reject(c, "%s is longer than %zu bytes", what, size - 1);
-	while (*s) {
-		size_t length = utf8_length(s);
-
-		if (!length)
-			return csv_reject(c, "%s holds control characters or is not UTF-8", what);
-		s += length;
-	}
+	if (!graph_can_show(name))
+		return csv_reject(c, "%s holds control characters or is not UTF-8", what);
 	return 0;
 }
 
