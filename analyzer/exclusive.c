@@ -42,6 +42,20 @@ static double normal_of(const struct work *k, const float *value)
 	return value && frame_shift(k->f, value, 1, &s) ? s.normal : NAN;
 }
 
+/* As normal_of(), whether or not the interval has values; where they often lack, none is usual. */
+static double usual_of(const struct work *k, const float *value)
+{
+	size_t known = 0;
+
+	for (size_t i = 0; value && i < k->f->normals; i++)
+		if (!isnan(value[i]))
+			known++;
+	if (!known || known * 10 < k->f->normals * 9)
+		return NAN;
+	memcpy(k->f->scratch, value, k->f->normals * sizeof(*value));
+	return frame_median(k->f->scratch, k->f->normals);
+}
+
 static void read_rates(struct work *k)
 {
 	for (uint32_t i = 0; i < k->g->entities; i++) {
@@ -93,7 +107,10 @@ static void read_service(struct work *k, uint32_t service)
 	k->server[service] = value;
 }
 
-/* Without the client's side of a call its callee's latency stands for it. */
+/*
+ * Without the client's side of a call its callee's latency stands for it; not where the call
+ * closes a cycle, as that latency holds the caller's own.
+ */
 static void read_edge(struct work *k, uint32_t edge)
 {
 	const struct entity *e = &k->g->entity[edge];
@@ -101,7 +118,7 @@ static void read_edge(struct work *k, uint32_t edge)
 	double caller_rate = k->rate[e->caller], rate = k->rate[edge];
 
 	k->client[edge] = column(k, edge, k->lens->client);
-	if (!k->client[edge] && callee) {
+	if (!k->client[edge] && callee && k->place[e->callee] < k->place[e->caller]) {
 		k->client[edge] = malloc((k->f->total + 1) * sizeof(float));
 		if (k->client[edge])
 			memcpy(k->client[edge], callee, k->f->total * sizeof(float));
@@ -150,12 +167,37 @@ static bool in_parallel(const struct work *k, uint32_t service)
 	double sum = 0;
 
 	for (uint32_t i = 0; i < e->outs; i++) {
-		double normal = normal_of(k, k->client[e->out[i]]);
+		uint32_t edge = e->out[i];
+		double normal = normal_of(k, k->client[edge]);
 
-		if (normal > 0)
-			sum += fmin(1, k->calls[e->out[i]]) * normal;
+		if (normal > 0 && k->g->entity[edge].callee != service)
+			sum += fmin(1, k->calls[edge]) * normal;
 	}
 	return sum > PARALLEL_RATIO * normal_of(k, k->server[service]);
+}
+
+/*
+ * Add what one call explains. Without calls that is nothing; where only its latency is missing
+ * the usual one stands for it, or the caller would seem to have gained all of it. A call of a
+ * service to itself is part of its own time.
+ */
+static void explain_call(const struct work *k, uint32_t edge, bool parallel, float *out)
+{
+	const float *client = k->client[edge];
+	const struct entity *e = &k->g->entity[edge];
+	float usual = (float)usual_of(k, client), share = (float)seen(k, edge), *rate;
+
+	if (!client || e->caller == e->callee)
+		return;
+	rate = column(k, edge, "requests_per_s");
+	for (size_t w = 0; w < k->f->total; w++) {
+		bool silent = rate && rate[w] <= 0;
+		float part = share * (isnan(client[w]) && !silent ? usual : client[w]);
+
+		if (!isnan(part))
+			out[w] = parallel ? fmaxf(out[w], part) : out[w] + part;
+	}
+	free(rate);
 }
 
 /* What the calls of a service explain of its latency, window by window. */
@@ -164,18 +206,9 @@ static void explain(const struct work *k, uint32_t service, float *out)
 	const struct entity *e = &k->g->entity[service];
 	bool parallel = in_parallel(k, service);
 
-	for (size_t w = 0; w < k->f->total; w++) {
-		out[w] = 0;
-		for (uint32_t i = 0; i < e->outs; i++) {
-			const float *client = k->client[e->out[i]];
-			float part;
-
-			if (!client || isnan(client[w]))
-				continue;
-			part = (float)seen(k, e->out[i]) * client[w];
-			out[w] = parallel ? fmaxf(out[w], part) : out[w] + part;
-		}
-	}
+	memset(out, 0, k->f->total * sizeof(*out));
+	for (uint32_t i = 0; i < e->outs; i++)
+		explain_call(k, e->out[i], parallel, out);
 }
 
 /* A "self time" that still holds its children (a server that hands requests between threads

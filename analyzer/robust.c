@@ -59,7 +59,8 @@ static bool add_workload(struct candidate *c, const struct suspicion *s, double 
 	return true;
 }
 
-/* Under load all gaps and round-trip times grow; lost segments, memory and a cut quota tell more. */
+/* Under load all gaps and round-trip times grow; lost segments, memory and a cut quota tell more.
+ */
 static bool independent_of_load(const struct suspect *p)
 {
 	const struct symptom *network = &p->moved[RESOURCE_NETWORK];
@@ -256,13 +257,18 @@ static void summarise(struct diagnosis *d, const struct suspicion *s)
 			c->metric[0] && strcmp(c->metric, "latent") ? c->metric : "no resource");
 }
 
+static void healthy(struct diagnosis *d, double observed)
+{
+	d->verdict = VERDICT_HEALTHY;
+	snprintf(d->why, sizeof(d->why), "the target was met in every window");
+	d->counterfactual.restored = observed;
+}
+
 static void conclude(
 	struct diagnosis *d, const struct suspicion *s, const struct shift *slo, bool missed)
 {
 	if (!missed) {
-		d->verdict = VERDICT_HEALTHY;
-		snprintf(d->why, sizeof(d->why), "the target was met in every window");
-		d->counterfactual.restored = slo->observed;
+		healthy(d, slo->observed);
 		return;
 	}
 	if (!d->candidates || d->candidate[0].score < LEAST_SCORE) {
@@ -304,6 +310,10 @@ static bool begin(struct diagnosis *d, const struct frame *f, const struct slo *
 	d->counterfactual.observed = known_median(f, value);
 	if (isnan(d->counterfactual.observed)) {
 		unknown(d, "no window of the interval has a value of %s", slo->metric);
+		return false;
+	}
+	if (f->normals < NORMALS_WANTED && !target_missed(f, value, slo->target)) {
+		healthy(d, d->counterfactual.observed);
 		return false;
 	}
 	if (f->normals < NORMALS_WANTED) {

@@ -355,6 +355,115 @@ static void an_error_target_leads_to_the_failing_service(void **state)
 	recording_clear(&r);
 }
 
+static void fill(struct recording *r, const char *entity, float normal, float late)
+{
+	uint32_t column =
+		series_column(&r->series, graph_entity(&r->graph, entity), "server_p99_us");
+
+	for (size_t w = 0; w < 30; w++) {
+		long row = series_row(&r->series, (double)w * 5);
+
+		series_set(&r->series, (size_t)row, column,
+			(w >= 20 && w < 25 ? late : normal) * (1 + 0.01f * (float)(w % 3)));
+	}
+}
+
+/* Asks about the five windows that are late. */
+static struct diagnosis ask_late(struct recording *r, const char *entity, double target)
+{
+	struct slo slo = {.entity = graph_find(&r->graph, entity),
+		.metric = "server_p99_us",
+		.target = target};
+	struct diagnosis d;
+
+	assert_int_equal(robust_rank(&d, r, &slo, 100, 125, NULL), 0);
+	return d;
+}
+
+static void a_service_that_calls_itself_can_be_blamed(void **state)
+{
+	struct recording r;
+	struct diagnosis d;
+
+	(void)state;
+	recording_init(&r);
+	r.series.window_s = 5;
+	assert_true(graph_edge(&r.graph, "front", "cart") != GRAPH_NONE);
+	assert_true(graph_edge(&r.graph, "cart", "cart") != GRAPH_NONE);
+	fill(&r, "front", 15000, 105000);
+	fill(&r, "cart", 10000, 100000);
+	d = ask_late(&r, "front", 30000);
+	assert_int_equal(d.verdict, VERDICT_DIAGNOSED);
+	assert_string_equal(r.graph.entity[d.candidate[0].service].name, "cart");
+	diagnosis_clear(&d);
+	recording_clear(&r);
+}
+
+static void a_callee_without_values_does_not_blame_its_caller(void **state)
+{
+	struct recording r;
+	struct diagnosis d;
+
+	(void)state;
+	recording_init(&r);
+	r.series.window_s = 5;
+	assert_true(graph_edge(&r.graph, "a", "b") != GRAPH_NONE);
+	assert_true(graph_edge(&r.graph, "a", "c") != GRAPH_NONE);
+	fill(&r, "a", 115000, 165000);
+	fill(&r, "b", 100000, NAN);
+	fill(&r, "c", 10000, 60000);
+	d = ask_late(&r, "a", 130000);
+	assert_int_equal(d.verdict, VERDICT_DIAGNOSED);
+	assert_string_equal(r.graph.entity[d.candidate[0].service].name, "c");
+	for (size_t i = 1; i < d.candidates; i++)
+		assert_false(d.candidate[i].culprit);
+	diagnosis_clear(&d);
+	recording_clear(&r);
+}
+
+static void a_met_target_needs_no_comparison(void **state)
+{
+	struct recording r;
+	struct diagnosis d;
+	struct slo slo = {.metric = "server_p99_us", .target = 200};
+
+	(void)state;
+	recording_init(&r);
+	r.series.window_s = 5;
+	fill(&r, "a", 100, 100);
+	slo.entity = graph_find(&r.graph, "a");
+	assert_int_equal(robust_rank(&d, &r, &slo, 0, 150, NULL), 0);
+	assert_int_equal(d.verdict, VERDICT_HEALTHY);
+	diagnosis_clear(&d);
+	recording_clear(&r);
+}
+
+/* 30 characters of three bytes: what tells of them is cut after 80 bytes, inside of one. */
+static void a_long_name_does_not_lose_the_answer(void **state)
+{
+	char name[91] = "";
+	struct recording r;
+	struct diagnosis d;
+	json_t *json;
+
+	(void)state;
+	for (int i = 0; i < 30; i++)
+		strcat(name, "\xe8\xbb\x8a");
+	recording_init(&r);
+	r.series.window_s = 5;
+	assert_true(graph_edge(&r.graph, "front", name) != GRAPH_NONE);
+	fill(&r, "front", 15000, 105000);
+	fill(&r, name, 10000, 100000);
+	d = ask_late(&r, "front", 30000);
+	assert_int_equal(d.verdict, VERDICT_DIAGNOSED);
+	json = diagnosis_to_json(&d, &r.graph);
+	assert_non_null(json);
+	assert_non_null(strstr(json_string_value(json_object_get(json, "why")), "explains"));
+	json_decref(json);
+	diagnosis_clear(&d);
+	recording_clear(&r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -372,6 +481,10 @@ int main(void)
 		cmocka_unit_test(a_surge_that_lengthens_every_gap_is_the_surge),
 		cmocka_unit_test(an_interval_that_ends_late_gives_the_same_answer),
 		cmocka_unit_test(an_error_target_leads_to_the_failing_service),
+		cmocka_unit_test(a_service_that_calls_itself_can_be_blamed),
+		cmocka_unit_test(a_callee_without_values_does_not_blame_its_caller),
+		cmocka_unit_test(a_met_target_needs_no_comparison),
+		cmocka_unit_test(a_long_name_does_not_lose_the_answer),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
