@@ -112,6 +112,7 @@ bool watch_action(struct api *a, const struct watch_mark *mark, char *action, si
 	json_array_foreach(actions, i, one)
 	{
 		if (!(api_number(one, "id") > mark->action) || isnan(api_number(one, "applied")) ||
+			!strcmp(api_text(one, "state"), "refused") ||
 			api_number(one, "old_value") == api_number(one, "value"))
 			continue;
 		describe(one, action, action_size);
