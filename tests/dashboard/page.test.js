@@ -205,12 +205,17 @@ test("dark is another set of colours, by the system's wish and by the switch", a
   const [white, black] = [await ground(light), await ground(dark)];
   assert.notEqual(white, black);
   const theme = light.getByRole("button", { name: /^Theme/ });
+  // The page takes a choice up after it has drawn.
+  const chosen = (name) => light.waitForFunction((n) => document.documentElement.dataset.theme === n, name);
   await theme.click();
+  await chosen("light");
   assert.equal(await ground(light), white, "auto, then light");
   await theme.click();
+  await chosen("dark");
   assert.equal(await ground(light), black);
   await light.reload();
   await settled(light);
+  await chosen("dark");
   assert.equal(await ground(light), black, "and remembered");
   await close(light);
   await close(dark);
