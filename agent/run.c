@@ -212,7 +212,8 @@ static int open_uplink(struct agent *a)
 		.spool_dir = a->o->spool_dir,
 		.spool_bytes = a->o->spool_bytes,
 		.mode = (uint8_t)a->o->mode,
-		.tls = a->o->tls};
+		.tls = a->o->tls,
+		.key_file = a->o->key_file};
 
 	return uplink_open(&a->uplink, &o);
 }

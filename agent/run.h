@@ -22,6 +22,7 @@ struct run_options {
 	const char *state_dir;
 	const char *control;
 	struct net_tls tls; /* all NULL without */
+	const char *key_file;
 	enum actuator_mode mode;
 	const char *allow[RUN_ALLOW + 1]; /* NULL-terminated */
 	unsigned interval_ms;

@@ -31,6 +31,7 @@ enum key {
 	KEY_TLS_CERT,
 	KEY_TLS_KEY,
 	KEY_TLS_NAME,
+	KEY_AGENT_KEY,
 	KEY_VERBOSE = 'v',
 };
 
@@ -49,6 +50,8 @@ static const struct argp_option options[] = {
 	{"tls-key", KEY_TLS_KEY, "FILE", 0, "its key", 1},
 	{"tls-name", KEY_TLS_NAME, "NAME", 0, "name in the analyzer's certificate (the URL's host)",
 		1},
+	{"agent-key", KEY_AGENT_KEY, "FILE", 0,
+		"prove to be this node: what `sage-analyzer agent-key` prints for its name", 1},
 	{"mode", KEY_MODE, "MODE", 0, "observe, recommend (default: leases are refused) or enforce",
 		2},
 	{"allow", KEY_ALLOW, "GLOB", 0,
@@ -182,6 +185,8 @@ static const char **text_option(int key, struct run_options *o)
 		return &o->tls.key_file;
 	case KEY_TLS_NAME:
 		return &o->tls.server_name;
+	case KEY_AGENT_KEY:
+		return &o->key_file;
 	default:
 		return NULL;
 	}

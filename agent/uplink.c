@@ -30,6 +30,34 @@ void uplink_say_away(struct uplink *u, const char *why)
 	pthread_cond_broadcast(&u->moved);
 }
 
+bool uplink_is_refused(struct uplink *u, const void *answer, size_t size)
+{
+	char why[WIRE_NAME];
+
+	if (wire_decode_refusal(answer, size, why))
+		return false;
+	for (char *c = why; *c; c++) /* it is going to be printed */
+		*c = (unsigned char)*c < ' ' || *c == 127 ? '?' : *c;
+	uplink_say_away(u, why);
+	return true;
+}
+
+int uplink_send(
+	struct uplink *u, struct net_call *call, const void *message, size_t size, int timeout_ms)
+{
+	void *sealed;
+	int error;
+
+	if (!u->sealed)
+		return net_call_start(call, message, size, timeout_ms);
+	error = identity_seal(&u->key, message, size, &sealed, &size);
+	if (error)
+		return error;
+	error = net_call_start(call, sealed, size, timeout_ms);
+	free(sealed);
+	return error;
+}
+
 void uplink_say_there(struct uplink *u)
 {
 	if (u->analyzer == ANALYZER_THERE)
@@ -81,6 +109,20 @@ static int name_agent(struct wire_agent *a, const char *node)
 	return 0;
 }
 
+static int open_key(struct uplink *u, const char *file)
+{
+	int error = identity_read(file, &u->key);
+
+	if (error == -EBADMSG)
+		log_error("--agent-key %s: the first line must be what `sage-analyzer agent-key` "
+			  "prints for %s",
+			file, u->agent.name);
+	else if (error)
+		log_error("--agent-key %s: %s", file, strerror(-error));
+	u->sealed = !error;
+	return error;
+}
+
 static int open_spool(struct uplink *u, const struct uplink_options *o)
 {
 	struct spool_options spool = {.dir = o->spool_dir,
@@ -115,6 +157,8 @@ static int open_parts(struct uplink *u, const struct uplink_options *o)
 
 	if (!error)
 		error = name_agent(&u->agent, o->node);
+	if (!error && o->key_file)
+		error = open_key(u, o->key_file);
 	u->mode = o->mode;
 	u->url = strdup(o->url ? o->url : "(none)");
 	u->report = calloc(WIRE_MAX_REPORTS, sizeof(*u->report));
@@ -191,6 +235,7 @@ void uplink_close(struct uplink *u)
 	pthread_mutex_destroy(&u->lock);
 	free(u->report);
 	free(u->url);
+	explicit_bzero(&u->key, sizeof(u->key));
 	free(u);
 }
 

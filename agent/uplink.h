@@ -31,6 +31,7 @@ struct uplink_options {
 	uint64_t spool_max_age_ns; /* 0 = no bound */
 	uint8_t mode;              /* of struct wire_poll */
 	struct net_tls tls;        /* all NULL for tcp:// */
+	const char *key_file;      /* seals what is sent (common/identity.h); NULL = no seal */
 };
 
 struct uplink_stats {

@@ -33,7 +33,7 @@ void uplink_poll_next(struct uplink *u)
 	u->polling = true;
 	u->reports_sent = u->reports;
 	u->polled_ns = clock_monotonic_ns();
-	error = net_call_start(u->poll, message, size, POLL_MS);
+	error = uplink_send(u, u->poll, message, size, POLL_MS);
 	free(message);
 	if (error)
 		pause_poll(u);
@@ -51,6 +51,7 @@ static void poll_answered(struct uplink *u, const void *answer, size_t size)
 	bool quick = clock_monotonic_ns() - u->polled_ns < QUICK_NS && !u->reports_sent;
 
 	if (wire_decode_leases(answer, size, &leases)) {
+		uplink_is_refused(u, answer, size);
 		u->reports_sent = 0;
 		pause_poll(u);
 		return;

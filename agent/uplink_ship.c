@@ -36,7 +36,7 @@ void uplink_ship_next(struct uplink *u)
 			continue;
 		}
 		u->shipping = true;
-		error = net_call_start(u->ship, batch, size, ACK_MS);
+		error = uplink_send(u, u->ship, batch, size, ACK_MS);
 		free(batch);
 		if (error) {
 			settle(u, SPOOL_AGAIN);
@@ -67,7 +67,8 @@ static void ship_answered(struct uplink *u, const void *answer, size_t size)
 	struct wire_ack ack;
 
 	if (wire_decode_ack(answer, size, &ack)) {
-		uplink_say_away(u, "it answers in another version of the protocol");
+		if (!uplink_is_refused(u, answer, size))
+			uplink_say_away(u, "it answers in another version of the protocol");
 		settle(u, SPOOL_AGAIN);
 		pause_ship(u);
 		return;

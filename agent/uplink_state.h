@@ -10,6 +10,7 @@
 
 #include "agent/spool.h"
 #include "agent/uplink.h"
+#include "common/identity.h"
 
 #define UPLINK_RETRY_MS 1000 /* after an error, or when the analyzer has no credit */
 
@@ -21,6 +22,8 @@ struct uplink {
 	struct wire_agent agent;
 	uint8_t mode;
 	char *url;
+	bool sealed; /* with `key` */
+	struct identity_key key;
 	int event_fd;
 	struct spool *spool;
 	struct net_client *client; /* NULL = no analyzer */
@@ -52,6 +55,13 @@ void uplink_announce(struct uplink *u);
 /* Log and remember, once per change. */
 void uplink_say_away(struct uplink *u, const char *why);
 void uplink_say_there(struct uplink *u);
+
+/* Start a call, with the agent's seal if it has a key. 0 or -ENOMEM. */
+int uplink_send(
+	struct uplink *u, struct net_call *call, const void *message, size_t size, int timeout_ms);
+
+/* Is this answer a refusal of this agent? Then that is said. */
+bool uplink_is_refused(struct uplink *u, const void *answer, size_t size);
 
 /* A call failed: what it was waiting for is overdue or gone. */
 void uplink_note_failure(struct uplink *u, int error);

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "analyzer/admission.h"
 #include "analyzer/highwater.h"
 #include "analyzer/poller.h"
 #include "common/clock.h"
@@ -22,6 +23,7 @@ struct intake {
 
 	/* the intake thread's alone */
 	struct highwater highwater;
+	struct admission admission;
 	bool storing_fails, leasing_fails, refusal_logged;
 
 	pthread_mutex_t lock; /* everything below */
@@ -63,6 +65,19 @@ static void refuse(struct intake *i, struct net_request *r, uint64_t sequence, u
 			"intake: a message was not understood and is refused; more are counted");
 	i->refusal_logged = true;
 	answer_ack(r, sequence, credit);
+}
+
+/* Not from the one it names, or that cannot be told. */
+static void turn_away(struct intake *i, struct net_request *r, const char *why)
+{
+	void *message;
+	size_t size;
+
+	count(i, &i->stats.strangers, 1);
+	if (wire_encode_refusal(why, &message, &size))
+		return;
+	net_request_answer(r, message, size);
+	free(message);
 }
 
 /* Hand it on; true when it is durable. */
@@ -242,8 +257,14 @@ static void handle(struct intake *i, struct net_request *r)
 {
 	size_t size;
 	const void *data = net_request_data(r, &size);
+	const char *why;
 
 	count(i, &i->stats.bytes, size);
+	why = admission_open(&i->admission, &data, &size);
+	if (why) {
+		turn_away(i, r, why);
+		return;
+	}
 	switch (wire_kind(data, size)) {
 	case WIRE_BATCH:
 		take_batch(i, r, data, size);
@@ -329,7 +350,7 @@ static int start(struct intake *i)
 	i->running = true;
 	pthread_setname_np(i->thread, "intake");
 	error = net_server_open(&i->server, i->o.url, &i->o.tls, i->o.contexts, PARKED,
-		WIRE_MAX_MESSAGE, arrived, i, why);
+		WIRE_MAX_MESSAGE + IDENTITY_SEAL, arrived, i, why);
 	if (error)
 		log_error("intake: %s", why[0] ? why : strerror(-error));
 	return error;
@@ -349,6 +370,9 @@ int intake_open(struct intake **out, const struct intake_options *o)
 	pthread_cond_init(&i->wake, NULL);
 	pollers_init(&i->pollers);
 	highwater_init(&i->highwater, o->last_sequence, o->ctx);
+	if (o->master)
+		i->admission = (struct admission){.sealed = true, .master = *o->master};
+	i->o.master = NULL;
 	error = start(i);
 	if (error) {
 		intake_close(i);
@@ -392,6 +416,7 @@ void intake_close(struct intake *i)
 	if (i->running)
 		pthread_join(i->thread, NULL);
 	net_server_close(i->server);
+	explicit_bzero(&i->admission, sizeof(i->admission));
 	pollers_clear(&i->pollers);
 	highwater_clear(&i->highwater);
 	pthread_cond_destroy(&i->wake);

@@ -16,6 +16,7 @@
 
 #include <stdint.h>
 
+#include "common/identity.h"
 #include "common/net.h"
 #include "common/wire.h"
 
@@ -24,10 +25,11 @@
 struct intake;
 
 struct intake_options {
-	const char *url;    /* tcp://ADDRESS:PORT or tls+tcp://ADDRESS:PORT */
-	struct net_tls tls; /* all NULL for tcp:// */
-	unsigned contexts;  /* requests received side by side; 0 = 8 */
-	void *ctx;          /* given to the callbacks */
+	const char *url;                   /* tcp://ADDRESS:PORT or tls+tcp://ADDRESS:PORT */
+	struct net_tls tls;                /* all NULL for tcp:// */
+	const struct identity_key *master; /* take sealed messages only; NULL = all. Copied */
+	unsigned contexts;                 /* requests received side by side; 0 = 8 */
+	void *ctx;                         /* given to the callbacks */
 
 	/* Make a batch durable: 0, or -errno: the agent keeps it and sends it again. */
 	int (*batch)(void *ctx, const struct wire_batch *b);
@@ -47,6 +49,7 @@ struct intake_stats {
 	uint64_t batches, windows; /* stored */
 	uint64_t duplicates;       /* batches known already */
 	uint64_t refused;          /* messages that could not be understood */
+	uint64_t strangers;        /* messages without the seal of the agent they name */
 	uint64_t deferred;         /* batches the callback could not store */
 	uint64_t polls;            /* answered */
 	uint64_t held;             /* polls waiting now */

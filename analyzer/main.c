@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "analyzer/agent_key.h"
 #include "analyzer/cli.h"
 #include "analyzer/matrix.h"
 #include "analyzer/serve.h"
@@ -18,6 +19,7 @@ static const struct {
 	{"replay", cli_replay, "walk a recording as if it were live"},
 	{"record", cli_record, "write a recording from a running analyzer"},
 	{"score", cli_score, "compare methods on recordings with known causes"},
+	{"agent-key", agent_key, "print the key of one agent"},
 };
 
 static void usage(FILE *out)

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "analyzer/agent_key.h"
 #include "analyzer/api.h"
 #include "analyzer/intake.h"
 #include "common/log.h"
@@ -17,7 +18,7 @@
 
 struct serve_options {
 	struct core_options core;
-	const char *listen, *http, *token_file;
+	const char *listen, *http, *token_file, *agents_key_file;
 	struct net_tls tls;
 	char *token; /* owned */
 };
@@ -37,7 +38,8 @@ enum {
 	OPT_TOKEN_FILE,
 	OPT_TLS_CA,
 	OPT_TLS_CERT,
-	OPT_TLS_KEY
+	OPT_TLS_KEY,
+	OPT_AGENTS_KEY
 };
 
 static const struct argp_option options[] = {
@@ -56,6 +58,8 @@ static const struct argp_option options[] = {
 	{"tls-ca", OPT_TLS_CA, "FILE", 0, "CA of the agents' certificates", 0},
 	{"tls-cert", OPT_TLS_CERT, "FILE", 0, "This analyzer's certificate", 0},
 	{"tls-key", OPT_TLS_KEY, "FILE", 0, "Its key", 0},
+	{"agents-key", OPT_AGENTS_KEY, "FILE", 0,
+		"Believe only agents with their `sage-analyzer agent-key` of this key", 0},
 	{0},
 };
 
@@ -96,6 +100,9 @@ static error_t parse_text(int key, char *arg, struct serve_options *o)
 		return 0;
 	case OPT_TLS_KEY:
 		o->tls.key_file = arg;
+		return 0;
+	case OPT_AGENTS_KEY:
+		o->agents_key_file = arg;
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -214,14 +221,22 @@ static int start_http(struct server *s, const struct serve_options *o)
 
 static int start_intake(struct server *s, const struct serve_options *o)
 {
+	struct identity_key master;
 	struct intake_options i = {.url = o->listen,
 		.tls = o->tls,
+		.master = o->agents_key_file ? &master : NULL,
 		.ctx = s->core,
 		.batch = core_batch,
 		.poll = core_poll,
 		.last_sequence = core_last_sequence};
 
-	return intake_open(&s->intake, &i); /* says why itself */
+	int err = o->agents_key_file ? agent_key_read("--agents-key", o->agents_key_file, &master)
+				     : 0;
+
+	if (!err)
+		err = intake_open(&s->intake, &i);
+	explicit_bzero(&master, sizeof(master));
+	return err; /* both say why themselves */
 }
 
 static int start(struct server *s, const struct serve_options *o)

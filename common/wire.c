@@ -69,7 +69,7 @@ int wire_kind(const void *message, size_t size)
 {
 	const uint8_t *at = message;
 
-	if (size < 2 || at[0] != WIRE_VERSION || at[1] < WIRE_BATCH || at[1] > WIRE_LEASES)
+	if (size < 2 || at[0] != WIRE_VERSION || at[1] < WIRE_BATCH || at[1] > WIRE_SEALED)
 		return -EBADMSG;
 	return at[1];
 }

@@ -166,7 +166,9 @@ enum wire_kind {
 	WIRE_BATCH = 1, /* agent -> analyzer: windows */
 	WIRE_ACK = 2,   /* answer to a batch */
 	WIRE_POLL = 3,  /* agent -> analyzer: give me my leases; carries reports. Answered late. */
-	WIRE_LEASES = 4 /* answer to a poll: ALL leases this agent should hold now */
+	WIRE_LEASES = 4,  /* answer to a poll: ALL leases this agent should hold now */
+	WIRE_REFUSAL = 5, /* answer to either: not from this agent, and why */
+	WIRE_SEALED = 6   /* a batch or poll with its sender's seal before it; common/identity.h */
 };
 
 /* The kind of a message without decoding it, or -EBADMSG. */
@@ -215,6 +217,13 @@ int wire_decode_batch(const void *message, size_t size, struct wire_batch *b);
 int wire_decode_ack(const void *message, size_t size, struct wire_ack *a);
 int wire_decode_poll(const void *message, size_t size, struct wire_poll *p);
 int wire_decode_leases(const void *message, size_t size, struct wire_leases *l);
+
+/* The reason for people, of WIRE_NAME bytes. */
+int wire_encode_refusal(const char *why, void **out, size_t *size);
+int wire_decode_refusal(const void *message, size_t size, char why[WIRE_NAME]);
+
+/* Who says to have sent a batch or a poll. 0 or -EBADMSG. */
+int wire_sender(const void *message, size_t size, struct wire_agent *out);
 
 /* Whose batch, and its number, without unfolding it: enough to know a duplicate. */
 int wire_decode_batch_head(

@@ -6,12 +6,6 @@
 
 #include "common/wire_window.h"
 
-static void put_agent(struct wire_writer *w, const struct wire_agent *a)
-{
-	wire_put_text(w, a->name, sizeof(a->name));
-	wire_put_bytes(w, a->boot_id, sizeof(a->boot_id));
-}
-
 /* Sums over the batch, checked against what a receiver accepts. */
 static int check_batch(const struct wire_batch *b, struct wire_budget *used)
 {
@@ -75,7 +69,7 @@ int wire_encode_batch(const struct wire_batch *b, void **out, size_t *size)
 
 	if (!error) {
 		wire_put_head(&w, WIRE_BATCH);
-		put_agent(&w, &b->agent);
+		wire_put_agent(&w, &b->agent);
 		wire_put_u64(&w, b->sequence);
 		wire_put_deflated(&w, body.data, body.size);
 		error = wire_writer_take(&w, out, size);
@@ -86,14 +80,8 @@ int wire_encode_batch(const struct wire_batch *b, void **out, size_t *size)
 
 static void get_batch_head(struct wire_reader *r, struct wire_agent *agent, uint64_t *sequence)
 {
-	const uint8_t *boot_id;
-
-	memset(agent, 0, sizeof(*agent));
 	wire_get_head(r, WIRE_BATCH);
-	wire_get_text(r, agent->name, sizeof(agent->name));
-	boot_id = wire_get_bytes(r, sizeof(agent->boot_id));
-	if (boot_id)
-		memcpy(agent->boot_id, boot_id, sizeof(agent->boot_id));
+	wire_get_agent(r, agent);
 	*sequence = wire_get_u64(r);
 }
 

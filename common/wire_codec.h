@@ -13,6 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct wire_agent;
+
 struct wire_writer {
 	uint8_t *data; /* owned until wire_writer_close() or wire_writer_take() */
 	size_t size, room;
@@ -68,5 +70,9 @@ int wire_get_inflated(struct wire_reader *r, uint8_t **out, size_t *size);
 
 /* Refuses another version or kind by setting `bad`. */
 void wire_get_head(struct wire_reader *r, uint8_t kind);
+
+/* Name and boot id: what follows the head of a batch and of a poll. */
+void wire_put_agent(struct wire_writer *w, const struct wire_agent *a);
+void wire_get_agent(struct wire_reader *r, struct wire_agent *a);
 
 #endif

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "common/wire_codec.h"
 
@@ -45,8 +44,7 @@ int wire_encode_poll(const struct wire_poll *p, void **out, size_t *size)
 			return -EINVAL;
 	}
 	wire_put_head(&w, WIRE_POLL);
-	wire_put_text(&w, p->agent.name, sizeof(p->agent.name));
-	wire_put_bytes(&w, p->agent.boot_id, sizeof(p->agent.boot_id));
+	wire_put_agent(&w, &p->agent);
 	wire_put_u8(&w, p->mode);
 	wire_put_varint(&w, p->reports);
 	for (uint32_t i = 0; i < p->reports; i++)
@@ -72,18 +70,15 @@ static int get_reports(struct wire_reader *r, struct wire_poll *p)
 int wire_decode_poll(const void *message, size_t size, struct wire_poll *out)
 {
 	struct wire_poll p = {0};
-	const uint8_t *boot_id;
 	struct wire_reader r;
 	int error;
 
 	wire_reader_init(&r, message, size);
 	wire_get_head(&r, WIRE_POLL);
-	wire_get_text(&r, p.agent.name, sizeof(p.agent.name));
-	boot_id = wire_get_bytes(&r, sizeof(p.agent.boot_id));
+	wire_get_agent(&r, &p.agent);
 	p.mode = wire_get_u8(&r);
 	if (r.bad || p.mode >= POLL_MODES)
 		return -EBADMSG;
-	memcpy(p.agent.boot_id, boot_id, sizeof(p.agent.boot_id));
 	error = get_reports(&r, &p);
 	if (error) {
 		wire_poll_close(&p);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/identity.h"
 #include "common/wire.h"
 #include "common/wire_codec.h"
 
@@ -72,6 +73,22 @@ static void try_leases(const void *data, size_t size)
 	free(first);
 }
 
+/* A refusal says in one way what it says; what is sealed is looked at before its seal is. */
+static void try_strangers(const void *data, size_t size)
+{
+	struct identity_key key = {0};
+	char why[WIRE_NAME];
+	void *again;
+	size_t again_size;
+
+	identity_check(&key, data, size);
+	if (wire_decode_refusal(data, size, why))
+		return;
+	if (wire_encode_refusal(why, &again, &again_size))
+		abort();
+	free(again);
+}
+
 static void try_body(const void *data, size_t size)
 {
 	static const uint8_t boot_id[16];
@@ -107,5 +124,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	try_batch(data, size);
 	try_poll(data, size);
 	try_leases(data, size);
+	try_strangers(data, size);
 	return 0;
 }

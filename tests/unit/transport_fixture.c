@@ -107,6 +107,7 @@ void open_analyzer(struct analyzer *a, const char *url, struct net_tls tls)
 {
 	struct intake_options o = {.url = url,
 		.tls = tls,
+		.master = a->master,
 		.contexts = 2,
 		.ctx = a,
 		.batch = on_batch,

@@ -32,7 +32,8 @@ struct analyzer {
 	uint64_t windows, last_sequence, polls, reports, fail_batches;
 	struct wire_lease lease[2];
 	uint32_t leases;
-	int fd; /* where `serve` keeps what it stored; -1 = nowhere */
+	const struct identity_key *master; /* NULL = takes what is not sealed */
+	int fd;                            /* where `serve` keeps what it stored; -1 = nowhere */
 };
 
 /* `a` zeroed but for what the test wants; then its intake listens. */

@@ -82,6 +82,11 @@ static struct message encoded(enum wire_kind kind)
 	case WIRE_LEASES:
 		assert_int_equal(wire_encode_leases(&leases, &m.data, &m.size), 0);
 		break;
+	case WIRE_REFUSAL:
+		assert_int_equal(wire_encode_refusal("a stranger", &m.data, &m.size), 0);
+		break;
+	case WIRE_SEALED: /* identity_test.c */
+		break;
 	}
 	return m;
 }
@@ -93,6 +98,7 @@ static int decode(const void *data, size_t size, int kind)
 	struct wire_ack a;
 	struct wire_poll p = {0};
 	struct wire_leases l = {0};
+	char why[WIRE_NAME];
 	int error = -EBADMSG;
 
 	if (kind == WIRE_BATCH)
@@ -103,6 +109,8 @@ static int decode(const void *data, size_t size, int kind)
 		error = wire_decode_poll(data, size, &p);
 	if (kind == WIRE_LEASES)
 		error = wire_decode_leases(data, size, &l);
+	if (kind == WIRE_REFUSAL)
+		error = wire_decode_refusal(data, size, why);
 	wire_batch_close(&b);
 	wire_poll_close(&p);
 	wire_leases_close(&l);
@@ -189,7 +197,7 @@ static void a_full_window_fits_its_bounds(void **state)
 	free(m.data);
 }
 
-static void leases_polls_and_acks_come_back_as_they_went(void **state)
+static void leases_polls_acks_and_refusals_come_back_as_they_went(void **state)
 {
 	struct wire_lease_report report = sample_report();
 	struct wire_lease lease = sample_lease();
@@ -197,6 +205,7 @@ static void leases_polls_and_acks_come_back_as_they_went(void **state)
 	struct wire_leases l;
 	struct wire_poll p;
 	struct wire_ack a;
+	char why[WIRE_NAME];
 
 	(void)state;
 	assert_int_equal(wire_decode_leases(m.data, m.size, &l), 0);
@@ -224,12 +233,17 @@ static void leases_polls_and_acks_come_back_as_they_went(void **state)
 	assert_int_equal(wire_decode_ack(m.data, m.size, &a), 0);
 	assert_true(a.sequence == UINT64_MAX && a.credit == 1);
 	free(m.data);
+
+	m = encoded(WIRE_REFUSAL);
+	assert_int_equal(wire_decode_refusal(m.data, m.size, why), 0);
+	assert_string_equal(why, "a stranger");
+	free(m.data);
 }
 
 static void every_truncation_is_refused(void **state)
 {
 	(void)state;
-	for (int kind = WIRE_BATCH; kind <= WIRE_LEASES; kind++) {
+	for (int kind = WIRE_BATCH; kind <= WIRE_REFUSAL; kind++) {
 		struct message m = encoded((enum wire_kind)kind);
 
 		assert_int_equal(decode(m.data, m.size, kind), 0);
@@ -247,7 +261,7 @@ static void every_truncation_is_refused(void **state)
 static void other_versions_kinds_and_tails_are_refused(void **state)
 {
 	(void)state;
-	for (int kind = WIRE_BATCH; kind <= WIRE_LEASES; kind++) {
+	for (int kind = WIRE_BATCH; kind <= WIRE_REFUSAL; kind++) {
 		struct message m = encoded((enum wire_kind)kind);
 		uint8_t *bytes = m.data;
 
@@ -255,7 +269,7 @@ static void other_versions_kinds_and_tails_are_refused(void **state)
 		assert_int_equal(decode(m.data, m.size, kind), -EBADMSG);
 		assert_int_equal(wire_kind(m.data, m.size), -EBADMSG);
 		bytes[0]--;
-		assert_int_equal(decode(m.data, m.size, kind % WIRE_LEASES + 1), -EBADMSG);
+		assert_int_equal(decode(m.data, m.size, kind % WIRE_REFUSAL + 1), -EBADMSG);
 		bytes = realloc(m.data, m.size + 1);
 		bytes[m.size] = 0;
 		assert_int_equal(decode(bytes, m.size + 1, kind), -EBADMSG);
@@ -266,7 +280,7 @@ static void other_versions_kinds_and_tails_are_refused(void **state)
 static void flipped_bits_never_crash(void **state)
 {
 	(void)state;
-	for (int kind = WIRE_BATCH; kind <= WIRE_LEASES; kind++) {
+	for (int kind = WIRE_BATCH; kind <= WIRE_REFUSAL; kind++) {
 		struct message m = encoded((enum wire_kind)kind);
 
 		for (size_t bit = 0; bit < 8 * m.size; bit++) {
@@ -375,7 +389,7 @@ int main(void)
 		cmocka_unit_test(a_batch_comes_back_as_it_went),
 		cmocka_unit_test(extremes_survive),
 		cmocka_unit_test(a_full_window_fits_its_bounds),
-		cmocka_unit_test(leases_polls_and_acks_come_back_as_they_went),
+		cmocka_unit_test(leases_polls_acks_and_refusals_come_back_as_they_went),
 		cmocka_unit_test(every_truncation_is_refused),
 		cmocka_unit_test(other_versions_kinds_and_tails_are_refused),
 		cmocka_unit_test(flipped_bits_never_crash),
