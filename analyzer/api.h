@@ -26,6 +26,16 @@ json_t *api_number(double v);
 /* The metric in the newest window, NaN when absent. */
 double api_newest(const struct core *c, uint32_t entity, const char *metric);
 
+/* What the intake and the queue behind it counted since the start; all 0 without an intake. */
+struct api_count {
+	const char *name, *help;
+	uint64_t value;
+};
+
+#define API_INTAKE_COUNTS 8
+
+void api_intake_counts(const struct core *c, struct api_count out[API_INTAKE_COUNTS]);
+
 /* limit=N of the query, 1..1000, 100 by default; 0 after filling in an error. */
 size_t api_limit(const struct http_request *q, struct http_reply *r);
 

@@ -51,6 +51,19 @@ static void put_agents(FILE *f, const struct core *c)
 		}
 }
 
+static void put_intake(FILE *f, const struct core *c)
+{
+	struct api_count count[API_INTAKE_COUNTS];
+
+	api_intake_counts(c, count);
+	for (size_t i = 0; i < API_INTAKE_COUNTS; i++) {
+		char name[64];
+
+		snprintf(name, sizeof(name), "sage_intake_%s_total", count[i].name);
+		one(f, name, "counter", count[i].help, (double)count[i].value);
+	}
+}
+
 static void put_slo(FILE *f, const struct core *c, const char *name, const struct slo *s, double v)
 {
 	fprintf(f, "%s{entity=\"", name);
@@ -99,6 +112,10 @@ static void put_counts(FILE *f, const struct core *c)
 		(double)c->live.future);
 	one(f, "sage_batches_malformed_total", "counter", "Stored batches that could not be read.",
 		(double)c->malformed);
+	one(f, "sage_windows_out_of_memory_total", "counter",
+		"Agents' windows that could not be summed up.", (double)c->unsummed);
+	one(f, "sage_rows_not_stored_total", "counter",
+		"Model windows that left memory before the store took them.", (double)c->forgotten);
 	one(f, "sage_incidents", "gauge", "Incidents remembered.", (double)c->incidents);
 	one(f, "sage_diagnoses_total", "counter", "Diagnoses made, refreshed ones included.",
 		(double)c->diagnoses);
@@ -121,6 +138,7 @@ void api_metrics(
 		return;
 	}
 	put_counts(f, c);
+	put_intake(f, c);
 	put_agents(f, c);
 	put_slos(f, c);
 	put_actions(f, c);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "analyzer/api.h"
+#include "analyzer/intake.h"
 #include "common/clock.h"
 
 #define STUCK_S 60 /* a loop that did not come round for so long */
@@ -39,6 +40,37 @@ void api_health(
 void api_ready(struct core *c, const struct http_request *q, const char *rest, struct http_reply *r)
 {
 	api_health(c, q, rest, r);
+}
+
+void api_intake_counts(const struct core *c, struct api_count out[API_INTAKE_COUNTS])
+{
+	struct intake_stats s = {0};
+
+	if (c->intake)
+		intake_stats(c->intake, &s);
+	const struct api_count all[API_INTAKE_COUNTS] = {
+		{"batches", "Batches stored.", s.batches},
+		{"windows", "Agents' windows in stored batches.", s.windows},
+		{"duplicates", "Batches that came again.", s.duplicates},
+		{"refused", "Messages that could not be understood.", s.refused},
+		{"deferred", "Batches not taken for now; agents keep them.", s.deferred},
+		{"queue_full", "Of those, for want of room in the queue.", c->refused},
+		{"polls", "Polls for leases answered.", s.polls},
+		{"bytes", "Bytes received.", s.bytes},
+	};
+
+	memcpy(out, all, sizeof(all));
+}
+
+static json_t *intake_json(const struct core *c)
+{
+	struct api_count count[API_INTAKE_COUNTS];
+	json_t *all = json_object();
+
+	api_intake_counts(c, count);
+	for (size_t i = 0; i < API_INTAKE_COUNTS; i++)
+		json_object_set_new(all, count[i].name, json_integer((json_int_t)count[i].value));
+	return all;
 }
 
 static json_t *losses_json(const uint64_t loss[WIRE_LOSSES])
@@ -77,6 +109,8 @@ static json_t *total_losses(const struct core *c)
 	json_object_set_new(all, "window_after_close", json_integer((json_int_t)c->live.late));
 	json_object_set_new(all, "window_from_future", json_integer((json_int_t)c->live.future));
 	json_object_set_new(all, "batch_malformed", json_integer((json_int_t)c->malformed));
+	json_object_set_new(all, "window_out_of_memory", json_integer((json_int_t)c->unsummed));
+	json_object_set_new(all, "row_not_stored", json_integer((json_int_t)c->forgotten));
 	json_object_set_new(all, "past_bounds",
 		json_integer((json_int_t)(c->live.refused + c->live.fleet.refused +
 					  c->live.resolve.refused)));
@@ -115,10 +149,10 @@ void api_status(
 
 	(void)q;
 	(void)rest;
-	r->json = json_pack("{ss sf ss sf sI sI sI so so so}", "version", SAGE_VERSION, "uptime_s",
-		monotonic_s() - c->started_s, "mode", act_mode_name(act_mode(c->act)), "window_s",
-		c->options.window_s, "windows", (json_int_t)rec->series.windows, "services",
-		(json_int_t)count(&rec->graph, ENTITY_SERVICE), "edges",
+	r->json = json_pack("{ss sf ss sf sI sI sI so so so so}", "version", SAGE_VERSION,
+		"uptime_s", monotonic_s() - c->started_s, "mode", act_mode_name(act_mode(c->act)),
+		"window_s", c->options.window_s, "windows", (json_int_t)rec->series.windows,
+		"services", (json_int_t)count(&rec->graph, ENTITY_SERVICE), "edges",
 		(json_int_t)count(&rec->graph, ENTITY_EDGE), "agents", agents_json(c), "losses",
-		total_losses(c), "model", model_json(c));
+		total_losses(c), "intake", intake_json(c), "model", model_json(c));
 }

@@ -159,22 +159,16 @@ int core_poll(void *core, const struct wire_poll *p, struct wire_leases *out)
 static bool close_one(struct core *c)
 {
 	struct live_closed closed;
-	uint64_t settled_ns;
-	int64_t merged;
-	int some, err;
+	int some;
 
 	core_lock(c);
 	some = live_close(&c->live, clock_monotonic_ns(), wall_s(), !core_any_open(c), &closed);
-	settled_ns = live_settled_ns(&c->live);
-	merged = c->merged;
 	core_unlock(c);
 	if (some < 0)
 		log_error("closing a window: %s, trying again", strerror(-some));
 	if (some <= 0)
 		return false;
-	err = store_row(c->store, &c->live.recording, closed.row, merged, settled_ns);
-	if (err)
-		log_error("storing a window: %s; its batches stay in the store", strerror(-err));
+	core_store_row(c, closed.start_s);
 	if (closed.fresh)
 		core_judge(c, &closed);
 	return true;
@@ -198,6 +192,7 @@ static void add_batch(struct core *c, const struct core_batch *b)
 		core_lock(c);
 		err = live_add(
 			&c->live, &batch.agent, &batch.window[i], clock_monotonic_ns(), wall_s());
+		c->unsummed += err != 0;
 		core_unlock(c);
 		if (err)
 			log_error(
@@ -330,20 +325,6 @@ static int replay_batches(struct core *c)
 	return err == -ENOENT ? 0 : err;
 }
 
-static int restore_rows(struct core *c)
-{
-	struct recording *r = &c->live.recording;
-	int err = store_rows(c->store, r, c->live.options.keep);
-
-	if (err)
-		return err;
-	r->series.window_s = c->options.window_s;
-	if (r->series.windows)
-		c->live.closed_ns = (uint64_t)llround(
-			(r->series.start_s[r->series.windows - 1] + c->options.window_s) * 1e9);
-	return 0;
-}
-
 static int restore_act(struct core *c)
 {
 	json_t *saved = store_get(c->store, "act", 1);
@@ -369,7 +350,7 @@ static int restore(struct core *c, char *why, size_t why_size)
 
 	if (err)
 		return err;
-	err = restore_rows(c);
+	err = core_restore_rows(c);
 	if (!err)
 		err = core_restore_slos(c);
 	if (!err)
@@ -454,6 +435,7 @@ void core_close(struct core *c)
 	if (c->act)
 		act_close(c->act);
 	live_clear(&c->live);
+	free(c->unstored.start_s);
 	store_close(c->store);
 	pthread_cond_destroy(&c->queue_filled);
 	pthread_mutex_destroy(&c->queue_lock);

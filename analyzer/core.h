@@ -26,6 +26,8 @@
 #define CORE_WANTED 16     /* targets set by hand and not yet taken */
 #define CORE_INCIDENTS 512 /* remembered as not normal; all are in the store */
 
+struct intake;
+
 struct core_options {
 	const char *data; /* directory */
 	double window_s;
@@ -54,6 +56,12 @@ struct core_batch {
 	int64_t id; /* in the store */
 	void *body; /* owned */
 	size_t size;
+};
+
+/* Rows in memory that the store does not have yet, by their starts. */
+struct core_unstored {
+	double *start_s; /* [rows] ascending, room for one more than are kept in memory; owned */
+	size_t rows;
 };
 
 struct core_model {
@@ -87,15 +95,19 @@ struct core {
 	struct slo_text wanted_slo[CORE_WANTED]; /* [wanted_slos] set by hand, not yet taken */
 	size_t wanted_slos;
 	int64_t merged;     /* last batch summed up */
+	struct core_unstored unstored;
 	uint64_t act_seen;  /* revision persisted */
 	uint64_t malformed; /* stored batches that could not be read back */
-	uint64_t refused;   /* batches refused because the queue was full */
+	uint64_t unsummed;  /* agents' windows lost for want of memory */
+	uint64_t forgotten; /* rows that left memory before the store took them */
+	_Atomic uint64_t refused; /* batches refused because the queue was full; any thread */
 	uint64_t diagnoses;
 	double started_s, stepped_s,
 		trimmed_s; /* monotonic; of the process, last step, last trim */
 	double judged_s;   /* start of the newest window judged */
 	void (*wake)(void *ctx, const char *agent); /* leases changed; may be NULL */
 	void *wake_ctx;
+	struct intake *intake; /* asked for its counts; NULL without one */
 };
 
 /* Opens the store and restores from it. On failure -errno with one line in `why`. */
@@ -124,6 +136,16 @@ int core_set_mode(struct core *c, enum act_mode m);
 
 /* The object of docs/api.md, its actions included. */
 json_t *core_incident_json(struct core *c, const json_t *stored);
+
+/* ---- core_rows.c, loop thread ------------------------------------------ */
+
+int core_restore_rows(struct core *c);
+
+/*
+ * Store the row that starts at start_s, and those an earlier failure left, oldest first. A batch
+ * is given up in the transaction that stores the last row it is part of.
+ */
+void core_store_row(struct core *c, double start_s);
 
 /* ---- core_incident.c, loop thread -------------------------------------- */
 

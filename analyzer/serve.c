@@ -258,6 +258,7 @@ static int start(struct server *s, const struct serve_options *o)
 	core_lock(s->core);
 	s->core->wake = wake_agent;
 	s->core->wake_ctx = s;
+	s->core->intake = s->intake;
 	core_unlock(s->core);
 	log_info("agents: %s   dashboard: http://%s/   data: %s", o->listen, o->http, o->core.data);
 	return 0;

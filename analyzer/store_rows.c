@@ -211,11 +211,18 @@ static int put_graph(struct store *s, const struct recording *r)
 	graph = graph_json(&r->graph);
 	err = graph ? store_put_locked(s, "graph", 1, 0, graph) : -ENOMEM;
 	json_decref(graph);
-	if (err)
-		return err;
+	return err;
+}
+
+/* What was numbered or noted inside a transaction holds once it is committed. */
+static void settle(struct store *s, const struct recording *r, int err)
+{
+	if (err) {
+		memset(s->column_id, 0, s->columns * sizeof(*s->column_id));
+		return;
+	}
 	s->graph_entities = r->graph.entities;
 	s->graph_columns = r->series.columns;
-	return 0;
 }
 
 static int put_row(
@@ -255,8 +262,7 @@ int store_row(
 		if (!err)
 			err = put_row(s, r, row, merged, settled_ns);
 		err = store_end(s, err);
-		if (err) /* numbers given inside what was rolled back */
-			memset(s->column_id, 0, s->columns * sizeof(*s->column_id));
+		settle(s, r, err);
 	}
 	pthread_mutex_unlock(&s->lock);
 	return err;

@@ -107,7 +107,10 @@ static void status_graph_and_entity_have_their_members(void **state)
 	json_t *j = get("/api/v1/status"), *one;
 
 	(void)state;
-	assert_keys(j, "version uptime_s mode window_s windows services edges agents losses model");
+	assert_keys(j, "version uptime_s mode window_s windows services edges agents losses "
+		       "intake model");
+	assert_keys(json_object_get(j, "intake"),
+		"batches windows duplicates refused deferred queue_full polls bytes");
 	assert_keys(json_object_get(j, "model"),
 		"state version trained_at windows parameters error training_s");
 	one = json_array_get(json_object_get(j, "agents"), 0);
@@ -276,6 +279,7 @@ static void text_pages_answer(void **state)
 	(void)state;
 	assert_int_equal(a.status, 200);
 	assert_non_null(strstr(a.text, "# TYPE sage_windows gauge\nsage_windows 20\n"));
+	assert_non_null(strstr(a.text, "\nsage_intake_queue_full_total 0\n"));
 	assert_non_null(strstr(a.text, "sage_slo_target{entity=\"user->front\""));
 	answer_clear(&a);
 	a = ask(server, "/healthz", NULL, NULL);
