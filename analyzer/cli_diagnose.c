@@ -12,21 +12,17 @@
 #include "common/log.h"
 
 struct arguments {
-	const char *dir;
+	struct option_common common;
 	struct option_slo slo;
 	double from_s, to_s; /* NaN while not given */
-	enum method method;
 	enum history history;
-	bool json;
 };
 
 static const struct argp_option options[] = {
 	{"from", 'f', "TIME", 0, "Start of the incident, Unix seconds", 0},
 	{"to", 't', "TIME", 0, "End of the incident; without both, violations are looked for", 0},
 	{"slo", 's', "ENTITY METRIC TARGET", 0, "The target, instead of those of slo.csv", 0},
-	{"method", 'm', "METHOD", 0, "guarded (default), faithful or robust", 0},
 	{"history", 'y', "WHICH", 0, "Windows to learn from: all (default) or past", 0},
-	{"json", 'j', NULL, 0, "Print JSON", 0},
 	{0},
 };
 
@@ -35,6 +31,9 @@ static error_t parse(int key, char *text, struct argp_state *state)
 	struct arguments *a = state->input;
 
 	switch (key) {
+	case ARGP_KEY_INIT:
+		option_common_init(state, &a->common, 1);
+		return 0;
 	case 'f':
 		a->from_s = option_number(state, "--from", text);
 		return 0;
@@ -44,23 +43,8 @@ static error_t parse(int key, char *text, struct argp_state *state)
 	case 's':
 		option_slo(state, text, &a->slo);
 		return 0;
-	case 'm':
-		a->method = option_method(state, text);
-		return 0;
 	case 'y':
 		a->history = option_history(state, text);
-		return 0;
-	case 'j':
-		a->json = true;
-		return 0;
-	case ARGP_KEY_ARG:
-		if (a->dir)
-			argp_error(state, "one recording at a time");
-		a->dir = text;
-		return 0;
-	case ARGP_KEY_END:
-		if (!a->dir)
-			argp_error(state, "which recording? Give its directory");
 		return 0;
 	}
 	return ARGP_ERR_UNKNOWN;
@@ -69,19 +53,7 @@ static error_t parse(int key, char *text, struct argp_state *state)
 static const struct argp parser = {options, parse, "DIR",
 	"Find the causes of missed targets in a recording.\v"
 	"Without an interval every violation of a target is diagnosed.",
-	NULL, NULL, NULL};
-
-static int print_json(json_t *value)
-{
-	int error =
-		value ? json_dumpf(value, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(12)) : -1;
-
-	putchar('\n');
-	json_decref(value);
-	if (error)
-		log_error("diagnose: the answer cannot be printed: out of memory");
-	return error ? 1 : 0;
-}
+	option_common_child, NULL, NULL};
 
 static int diagnose_interval(const struct arguments *a, struct inquiry *q)
 {
@@ -101,8 +73,8 @@ static int diagnose_interval(const struct arguments *a, struct inquiry *q)
 		log_error("diagnose: out of memory");
 		return 1;
 	}
-	if (a->json)
-		status = print_json(diagnosis_to_json(&d, &q->r->graph));
+	if (a->common.json)
+		status = text_json(diagnosis_to_json(&d, &q->r->graph), JSON_INDENT(2));
 	else
 		text_diagnosis(stdout, &d, &q->r->graph);
 	diagnosis_clear(&d);
@@ -111,7 +83,7 @@ static int diagnose_interval(const struct arguments *a, struct inquiry *q)
 
 static int diagnose_violations(const struct arguments *a, struct inquiry *q)
 {
-	json_t *array = a->json ? json_array() : NULL;
+	json_t *array = a->common.json ? json_array() : NULL;
 	int error = 0;
 
 	for (size_t i = 0; i < q->violations; i++) {
@@ -123,7 +95,7 @@ static int diagnose_violations(const struct arguments *a, struct inquiry *q)
 			log_error("diagnose: out of memory");
 			return 1;
 		}
-		if (a->json) {
+		if (a->common.json) {
 			error = json_array_append_new(array, diagnosis_to_json(&d, &q->r->graph));
 		} else {
 			fputs(i ? "\n" : "", stdout);
@@ -136,8 +108,8 @@ static int diagnose_violations(const struct arguments *a, struct inquiry *q)
 			return 1;
 		}
 	}
-	if (a->json)
-		return print_json(array);
+	if (a->common.json)
+		return text_json(array, JSON_INDENT(2));
 	if (!q->violations)
 		puts("No target was missed.");
 	return 0;
@@ -145,16 +117,16 @@ static int diagnose_violations(const struct arguments *a, struct inquiry *q)
 
 int cli_diagnose(int argc, char **argv)
 {
-	struct arguments a = {.from_s = NAN, .to_s = NAN, .method = METHOD_GUARDED};
+	struct arguments a = {.from_s = NAN, .to_s = NAN};
 	struct recording r;
 	struct inquiry q;
 	int status;
 
 	option_parse(&parser, argc, argv, "sage-analyzer diagnose", &a);
-	status = option_read_recording(&r, a.dir, &a.slo);
+	status = option_read_recording(&r, a.common.dir[0], &a.slo);
 	if (status)
 		return status;
-	if (inquiry_open(&q, &r, a.method, a.history)) {
+	if (inquiry_open(&q, &r, a.common.method, a.history)) {
 		log_error("diagnose: out of memory");
 		status = 1;
 	} else {

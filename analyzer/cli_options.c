@@ -24,15 +24,6 @@ double option_number(struct argp_state *state, const char *option, const char *t
 	return value;
 }
 
-enum method option_method(struct argp_state *state, const char *text)
-{
-	enum method method = METHOD_GUARDED;
-
-	if (!method_parse(text, &method))
-		argp_error(state, "--method: '%s' is none of guarded, faithful, robust", text);
-	return method;
-}
-
 enum history option_history(struct argp_state *state, const char *text)
 {
 	enum history history = HISTORY_ALL;
@@ -51,6 +42,61 @@ void option_slo(struct argp_state *state, const char *entity, struct option_slo 
 	out->entity = entity;
 	out->metric = state->argv[state->next++];
 	out->target = option_number(state, "--slo", state->argv[state->next++]);
+}
+
+static const struct argp_option common_options[] = {
+	{"method", 'm', "METHOD", 0, "guarded (default), faithful or robust", 0},
+	{"json", 'j', NULL, 0, "Print JSON", 0},
+	{0},
+};
+
+static error_t take_dir(struct argp_state *state, struct option_common *c)
+{
+	/* argp has moved the words that are no options to the end */
+	c->dir = &state->argv[state->next];
+	c->dirs = (size_t)(state->argc - state->next);
+	if (c->dirs > c->most)
+		argp_error(state, "one recording at a time");
+	return 0;
+}
+
+static error_t parse_common(int key, char *text, struct argp_state *state)
+{
+	struct option_common *c = state->input;
+
+	switch (key) {
+	case 'm':
+		if (!method_parse(text, &c->method))
+			argp_error(
+				state, "--method: '%s' is none of guarded, faithful, robust", text);
+		c->methods[c->method] = true;
+		return 0;
+	case 'j':
+		c->json = true;
+		return 0;
+	case ARGP_KEY_ARGS:
+		return take_dir(state, c);
+	case ARGP_KEY_NO_ARGS:
+		argp_error(state, "which recording? Give its directory");
+		return 0;
+	case ARGP_KEY_END:
+		for (int m = 0; m < METHODS; m++)
+			if (c->methods[m])
+				return 0;
+		c->methods[c->method] = true;
+		return 0;
+	}
+	return ARGP_ERR_UNKNOWN;
+}
+
+static const struct argp common = {common_options, parse_common, NULL, NULL, NULL, NULL, NULL};
+const struct argp_child option_common_child[] = {{&common, 0, NULL, 0}, {0}};
+
+void option_common_init(struct argp_state *state, struct option_common *c, size_t most)
+{
+	c->most = most;
+	c->method = METHOD_GUARDED;
+	state->child_inputs[0] = c;
 }
 
 static int replace_slos(struct recording *r, const struct option_slo *given)

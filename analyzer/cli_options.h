@@ -14,10 +14,26 @@ struct option_slo {
 	double target;
 };
 
+/*
+ * What diagnose, replay and score have in common: DIR..., --method, --json. The words of argv stay
+ * argv's.
+ */
+struct option_common {
+	size_t most; /* recordings taken */
+	char **dir;  /* [dirs], at least one */
+	size_t dirs;
+	enum method method;    /* the one given last; guarded when none was */
+	bool methods[METHODS]; /* all that were given, or guarded */
+	bool json;
+};
+
+/* For a parser that has option_common_child as its only child: what to do at ARGP_KEY_INIT. */
+extern const struct argp_child option_common_child[];
+void option_common_init(struct argp_state *state, struct option_common *common, size_t most);
+
 void option_parse(const struct argp *parser, int argc, char **argv, char *name, void *arguments);
 
 double option_number(struct argp_state *state, const char *option, const char *text);
-enum method option_method(struct argp_state *state, const char *text);
 enum history option_history(struct argp_state *state, const char *text);
 
 /* `--slo ENTITY METRIC TARGET`: takes the two words after `entity` as well. */

@@ -9,36 +9,35 @@
 
 #include "analyzer/cli_options.h"
 #include "analyzer/cli_text.h"
+#include "analyzer/incident.h"
 #include "analyzer/inquiry.h"
 #include "common/clock.h"
 #include "common/log.h"
 
-#define RECENT 3           /* windows looked at */
-#define OPENS 2            /* missed ones among them that open a violation */
-#define DIAGNOSED_AFTER 3  /* windows into a violation */
-#define LONG_WINDOW_S 30.0 /* from here on one window is enough for both */
-
 struct arguments {
-	const char *dir;
+	struct option_common common;
 	struct option_slo slo;
 	double speed; /* recorded seconds per second; 0 = as fast as can be */
-	enum method method;
-	bool json;
 };
 
 /* One target, as the windows go by. */
 struct watch {
 	const struct slo *slo;
 	const float *value; /* [windows], NULL when the recording lacks the metric */
-	bool open, answered;
-	size_t first; /* window of the open violation that missed it first */
+	struct incident_watch incident;
+	bool answered;
+};
+
+/* What all targets share. */
+struct replay {
+	const struct arguments *a;
+	struct inquiry *q;
+	struct incident_rule rule;
 };
 
 static const struct argp_option options[] = {
 	{"speed", 'x', "N", 0, "N recorded seconds per second (default: no waiting)", 0},
 	{"slo", 's', "ENTITY METRIC TARGET", 0, "The target, instead of those of slo.csv", 0},
-	{"method", 'm', "METHOD", 0, "guarded (default), faithful or robust", 0},
-	{"json", 'j', NULL, 0, "Print one JSON object per event", 0},
 	{0},
 };
 
@@ -47,6 +46,9 @@ static error_t parse(int key, char *text, struct argp_state *state)
 	struct arguments *a = state->input;
 
 	switch (key) {
+	case ARGP_KEY_INIT:
+		option_common_init(state, &a->common, 1);
+		return 0;
 	case 'x':
 		a->speed = option_number(state, "--speed", text);
 		if (a->speed <= 0)
@@ -55,76 +57,55 @@ static error_t parse(int key, char *text, struct argp_state *state)
 	case 's':
 		option_slo(state, text, &a->slo);
 		return 0;
-	case 'm':
-		a->method = option_method(state, text);
-		return 0;
-	case 'j':
-		a->json = true;
-		return 0;
-	case ARGP_KEY_ARG:
-		if (a->dir)
-			argp_error(state, "one recording at a time");
-		a->dir = text;
-		return 0;
-	case ARGP_KEY_END:
-		if (!a->dir)
-			argp_error(state, "which recording? Give its directory");
-		return 0;
 	}
 	return ARGP_ERR_UNKNOWN;
 }
 
 static const struct argp parser = {options, parse, "DIR",
 	"Walk through a recording as if it were happening: print violations as they open "
-	"and close, and the diagnosis that the past alone allows.",
-	NULL, NULL, NULL};
+	"and close, and the diagnosis that the past alone allows. --json prints an object a line.",
+	option_common_child, NULL, NULL};
+
+static double window_s(const struct series *s)
+{
+	return s->window_s > 0 ? s->window_s : 1;
+}
 
 static double window_end(const struct series *s, size_t window)
 {
-	return s->start_s[window] + (s->window_s > 0 ? s->window_s : 1);
+	return s->start_s[window] + window_s(s);
 }
 
-static void print_event(const struct arguments *a, const struct inquiry *q, const struct watch *w,
-	size_t window, const char *event)
+static int print_event(
+	const struct replay *p, const struct watch *w, size_t window, const char *event)
 {
-	const struct series *s = &q->r->series;
-	const char *entity = q->r->graph.entity[w->slo->entity].name;
-	double value = (double)w->value[window], now_s = window_end(s, window);
+	const struct recording *r = p->q->r;
+	const char *entity = r->graph.entity[w->slo->entity].name;
+	double value = (double)w->value[window], now_s = window_end(&r->series, window);
 	char at[16], shown[32], target[32];
 
-	if (a->json) {
-		json_t *o = json_pack("{ss sf ss ss so sf}", "event", event, "time", now_s,
-			"entity", entity, "metric", w->slo->metric, "value",
-			isnan(value) ? json_null() : json_real(value), "target", w->slo->target);
-
-		json_dumpf(o, stdout, JSON_COMPACT | JSON_REAL_PRECISION(12));
-		putchar('\n');
-		json_decref(o);
-	} else {
-		text_time(at, sizeof(at), now_s);
-		text_value(shown, sizeof(shown), w->slo->metric, value);
-		text_value(target, sizeof(target), w->slo->metric, w->slo->target);
-		printf("%s  %-9s  %s %s %s, target %s\n", at, event, entity, w->slo->metric, shown,
-			target);
-	}
+	if (p->a->common.json)
+		return text_json(json_pack("{ss sf ss ss sf sf}", "event", event, "time", now_s,
+					 "entity", entity, "metric", w->slo->metric, "value", value,
+					 "target", w->slo->target),
+			JSON_COMPACT);
+	text_time(at, sizeof(at), now_s);
+	text_value(shown, sizeof(shown), w->slo->metric, value);
+	text_value(target, sizeof(target), w->slo->metric, w->slo->target);
+	printf("%s  %-9s  %s %s %s, target %s\n", at, event, entity, w->slo->metric, shown, target);
 	fflush(stdout);
+	return 0;
 }
 
-static void print_answer(
-	const struct arguments *a, const struct inquiry *q, const struct diagnosis *d)
+static int print_answer(const struct replay *p, const struct diagnosis *d)
 {
-	const struct graph *g = &q->r->graph;
+	const struct graph *g = &p->q->r->graph;
 	char at[16];
 
-	if (a->json) {
-		json_t *o = json_pack("{ss sf so}", "event", "diagnosis", "time", d->to_s,
-			"diagnosis", diagnosis_to_json(d, g));
-
-		json_dumpf(o, stdout, JSON_COMPACT | JSON_REAL_PRECISION(12));
-		putchar('\n');
-		json_decref(o);
-		return;
-	}
+	if (p->a->common.json)
+		return text_json(json_pack("{ss sf so?}", "event", "diagnosis", "time", d->to_s,
+					 "diagnosis", diagnosis_to_json(d, g)),
+			JSON_COMPACT);
 	text_time(at, sizeof(at), d->to_s);
 	printf("%s  %-9s  ", at, verdict_name(d->verdict));
 	for (size_t i = 0; i < d->candidates; i++)
@@ -134,60 +115,42 @@ static void print_answer(
 				100 * d->candidate[i].probability);
 	printf("%s\n", d->why);
 	fflush(stdout);
+	return 0;
 }
 
-static int answer(const struct arguments *a, struct inquiry *q, struct watch *w, size_t window)
+static int answer(const struct replay *p, struct watch *w, size_t window)
 {
-	const struct series *s = &q->r->series;
+	double to_s = window_end(&p->q->r->series, window);
 	struct diagnosis d;
-	int error = inquiry_diagnose(q, w->slo, s->start_s[w->first], window_end(s, window), &d);
+	int status;
 
-	if (error)
-		return error;
+	if (inquiry_diagnose(p->q, w->slo, w->incident.started_s, to_s, &d)) {
+		log_error("replay: out of memory");
+		return 1;
+	}
 	w->answered = true;
-	print_answer(a, q, &d);
+	status = print_answer(p, &d);
 	diagnosis_clear(&d);
-	return 0;
+	return status;
 }
 
-static bool missed(const struct watch *w, size_t window)
+/* By the rule of `serve`. Returns an exit status. */
+static int step(const struct replay *p, struct watch *w, size_t window)
 {
-	return (double)w->value[window] > w->slo->target;
-}
+	const struct series *s = &p->q->r->series;
+	enum incident_event event = incident_judge(&w->incident, &p->rule, s->start_s[window],
+		window_s(s), (double)w->value[window], w->slo->target);
+	int status = 0;
 
-/* Missed windows among the latest ones up to `window`; *first receives the earliest. */
-static unsigned recently_missed(const struct watch *w, size_t window, size_t *first)
-{
-	unsigned count = 0;
-
-	for (size_t i = 0; i < RECENT && i <= window; i++) {
-		if (!missed(w, window - i))
-			continue;
-		*first = window - i;
-		count++;
-	}
-	return count;
-}
-
-static int step(const struct arguments *a, struct inquiry *q, struct watch *w, size_t window)
-{
-	bool brief = q->r->series.window_s < LONG_WINDOW_S;
-	size_t first = window;
-	unsigned recent = recently_missed(w, window, &first);
-
-	if (!w->open && recent >= (brief ? OPENS : 1)) {
-		w->open = true;
+	if (event == INCIDENT_OPENS) {
 		w->answered = false;
-		w->first = first;
-		print_event(a, q, w, window, "violation");
+		status = print_event(p, w, window, "violation");
+	} else if (event == INCIDENT_RECOVERS) {
+		status = print_event(p, w, window, "recovered");
 	}
-	if (w->open && !recent) {
-		w->open = false;
-		print_event(a, q, w, window, "recovered");
-	}
-	if (w->open && !w->answered && window - w->first + 1 >= (brief ? DIAGNOSED_AFTER : 1))
-		return answer(a, q, w, window);
-	return 0;
+	if (!status && !w->answered && incident_ripe(&w->incident, &p->rule))
+		status = answer(p, w, window);
+	return status;
 }
 
 /* Wait until the window would have ended, counted from the first one's. */
@@ -206,45 +169,52 @@ static void keep_pace(
 		;
 }
 
-static int walk(const struct arguments *a, struct inquiry *q)
+static int walk(const struct replay *p)
 {
-	const struct recording *r = q->r;
+	const struct recording *r = p->q->r;
 	struct watch *watch = calloc(r->slos, sizeof(*watch));
 	uint64_t start_ns = clock_monotonic_ns();
-	int error = watch ? 0 : -ENOMEM;
+	int status = 0;
 
-	for (size_t i = 0; !error && i < r->slos; i++) {
+	if (!watch) {
+		log_error("replay: out of memory");
+		return 1;
+	}
+	for (size_t i = 0; i < r->slos; i++) {
 		watch[i].slo = &r->slo[i];
 		watch[i].value = series_values(&r->series, r->slo[i].entity, r->slo[i].metric);
+		incident_watch_init(&watch[i].incident);
 	}
-	for (size_t w = 0; !error && w < r->series.windows; w++) {
-		keep_pace(a, &r->series, w, start_ns);
-		for (size_t i = 0; !error && i < r->slos; i++)
+	for (size_t w = 0; !status && w < r->series.windows; w++) {
+		keep_pace(p->a, &r->series, w, start_ns);
+		for (size_t i = 0; !status && i < r->slos; i++)
 			if (watch[i].value)
-				error = step(a, q, &watch[i], w);
+				status = step(p, &watch[i], w);
 	}
 	free(watch);
-	return error;
+	return status;
 }
 
 int cli_replay(int argc, char **argv)
 {
-	struct arguments a = {.method = METHOD_GUARDED};
-	struct recording r;
+	struct arguments a = {0};
 	struct inquiry q;
-	int error, status;
+	struct replay p = {.a = &a, .q = &q};
+	struct recording r;
+	int status;
 
 	option_parse(&parser, argc, argv, "sage-analyzer replay", &a);
-	status = option_read_recording(&r, a.dir, &a.slo);
+	status = option_read_recording(&r, a.common.dir[0], &a.slo);
 	if (status)
 		return status;
-	error = inquiry_open(&q, &r, a.method, HISTORY_PAST);
-	if (!error) {
-		error = walk(&a, &q);
+	incident_rule_default(&p.rule, window_s(&r.series));
+	if (inquiry_open(&q, &r, a.common.method, HISTORY_PAST)) {
+		log_error("replay: out of memory");
+		status = 1;
+	} else {
+		status = walk(&p);
 		inquiry_close(&q);
 	}
 	recording_clear(&r);
-	if (error)
-		log_error("replay: out of memory");
-	return error ? 1 : 0;
+	return status;
 }

@@ -12,11 +12,8 @@
 #include "common/log.h"
 
 struct arguments {
-	char **dir; /* [dirs] */
-	size_t dirs;
-	bool method[METHODS];
+	struct option_common common;
 	enum history history;
-	bool json;
 };
 
 /* One method over all recordings. */
@@ -29,9 +26,7 @@ struct run {
 };
 
 static const struct argp_option options[] = {
-	{"method", 'm', "METHOD", 0, "guarded (default), faithful or robust; may be repeated", 0},
 	{"history", 'y', "WHICH", 0, "Windows to learn from: all (default) or past", 0},
-	{"json", 'j', NULL, 0, "Print JSON", 0},
 	{0},
 };
 
@@ -40,22 +35,11 @@ static error_t parse(int key, char *text, struct argp_state *state)
 	struct arguments *a = state->input;
 
 	switch (key) {
-	case 'm':
-		a->method[option_method(state, text)] = true;
+	case ARGP_KEY_INIT:
+		option_common_init(state, &a->common, SIZE_MAX);
 		return 0;
 	case 'y':
 		a->history = option_history(state, text);
-		return 0;
-	case 'j':
-		a->json = true;
-		return 0;
-	case ARGP_KEY_ARGS:
-		a->dir = state->argv + state->next;
-		a->dirs = (size_t)(state->argc - state->next);
-		return 0;
-	case ARGP_KEY_END:
-		if (!a->dirs)
-			argp_error(state, "which recordings? Give their directories");
 		return 0;
 	}
 	return ARGP_ERR_UNKNOWN;
@@ -63,8 +47,8 @@ static error_t parse(int key, char *text, struct argp_state *state)
 
 static const struct argp parser = {options, parse, "DIR...",
 	"Diagnose every incident of truth.csv, and as many healthy stretches, and count the "
-	"right answers.",
-	NULL, NULL, NULL};
+	"right answers. --method may be repeated.",
+	option_common_child, NULL, NULL};
 
 static int keep(struct run *run, const struct score_case *c)
 {
@@ -319,14 +303,14 @@ static int score_method(
 	struct totals t;
 	int status = 0;
 
-	if (!a->json)
+	if (!a->common.json)
 		printf("%s\n  %-10s %-34s %-34s %-10s %-5s %6s\n", method_name(method), "from",
 			"truth", "answer", "verdict", "", "s");
-	for (size_t i = 0; !status && i < a->dirs; i++)
-		status = score_recording(&run, a->dir[i]);
+	for (size_t i = 0; !status && i < a->common.dirs; i++)
+		status = score_recording(&run, a->common.dir[i]);
 	if (!status) {
 		score_total(run.scored, run.cases, &t);
-		if (a->json)
+		if (a->common.json)
 			json_array_append_new(totals, totals_to_json(&t, method));
 		else
 			print_totals(&t, method);
@@ -339,25 +323,17 @@ int cli_score(int argc, char **argv)
 {
 	struct arguments a = {0};
 	json_t *totals, *answers;
-	bool any = false;
 	int status = 0;
 
 	option_parse(&parser, argc, argv, "sage-analyzer score", &a);
-	for (int m = 0; m < METHODS; m++)
-		any |= a.method[m];
-	a.method[METHOD_GUARDED] |= !any;
-	totals = a.json ? json_array() : NULL;
-	answers = a.json ? json_array() : NULL;
+	totals = a.common.json ? json_array() : NULL;
+	answers = a.common.json ? json_array() : NULL;
 	for (int m = 0; !status && m < METHODS; m++)
-		if (a.method[m])
+		if (a.common.methods[m])
 			status = score_method(&a, (enum method)m, totals, answers);
-	if (a.json && !status) {
-		json_t *all = json_pack("{sO sO}", "totals", totals, "cases", answers);
-
-		json_dumpf(all, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
-		putchar('\n');
-		json_decref(all);
-	}
+	if (a.common.json && !status)
+		status = text_json(
+			json_pack("{sO? sO?}", "totals", totals, "cases", answers), JSON_INDENT(2));
 	json_decref(totals);
 	json_decref(answers);
 	return status;

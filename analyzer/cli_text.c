@@ -1,8 +1,11 @@
 #include "analyzer/cli_text.h"
 
+#include <errno.h>
 #include <math.h>
 #include <string.h>
 #include <time.h>
+
+#include "common/log.h"
 
 #define RANKED 5 /* candidates shown */
 #define NAME_WIDTH 40
@@ -175,4 +178,17 @@ void text_diagnosis(FILE *out, const struct diagnosis *d, const struct graph *g)
 	print_ranking(out, d, g);
 	print_evidence(out, d, g);
 	fprintf(out, "\n  %.2f s\n", d->seconds);
+}
+
+int text_json(json_t *value, size_t shape)
+{
+	bool printed = value && !json_dumpf(value, stdout, shape | JSON_REAL_PRECISION(12)) &&
+		       putchar('\n') != EOF && !fflush(stdout);
+
+	if (!value)
+		log_error("the answer cannot be made: out of memory");
+	else if (!printed)
+		log_error("the answer cannot be printed: %s", strerror(errno));
+	json_decref(value);
+	return printed ? 0 : 1;
 }

@@ -85,6 +85,16 @@ static enum incident_event judge_open(struct incident_watch *w, const struct inc
 	return INCIDENT_RECOVERS;
 }
 
+/* What was before a gap says nothing about now. */
+static void forget_before_gap(struct incident_watch *w, double start_s, double window_s)
+{
+	if (!w->judged || start_s - w->recent_s[0] <= (INCIDENT_GAP + 0.5) * window_s)
+		return;
+	w->recent = 0;
+	w->judged = w->fine = 0;
+	w->since_s = NAN;
+}
+
 enum incident_event incident_judge(struct incident_watch *w, const struct incident_rule *r,
 	double start_s, double window_s, double value, double target)
 {
@@ -93,6 +103,7 @@ enum incident_event incident_judge(struct incident_watch *w, const struct incide
 
 	if (isnan(value))
 		return w->open ? INCIDENT_GOES_ON : INCIDENT_NONE;
+	forget_before_gap(w, start_s, window_s);
 	remember(w, start_s, late);
 	if (!late)
 		w->since_s = NAN;

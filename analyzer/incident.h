@@ -4,14 +4,17 @@
  * One watch per SLO: an incident opens when `open_late` of the last `open_of` windows were past
  * the target, begins with the first of them, may be diagnosed once it has
  * `diagnose_windows` late windows, and has recovered after `close_fine` good
- * windows in a row. Windows without a value decide nothing. Pure logic: no clock,
- * no I/O; one owner at a time.
+ * windows in a row. Windows without a value decide nothing; windows more than INCIDENT_GAP
+ * apart are no neighbours, so neither do they open an incident together nor end one.
+ * Pure logic: no clock, no I/O; one owner at a time.
  */
 #ifndef SAGE_ANALYZER_INCIDENT_H
 #define SAGE_ANALYZER_INCIDENT_H
 
 #include <stdbool.h>
 #include <stdint.h>
+
+#define INCIDENT_GAP 3 /* windows */
 
 struct incident_rule {
 	unsigned open_late, open_of; /* 2 of 3 */

@@ -18,6 +18,7 @@
 #define ARGUMENTS 12
 
 static char output[1 << 18], complaint[1 << 14];
+static bool disk_full; /* for what is printed */
 
 static void slurp(int fd, char *to, size_t size)
 {
@@ -45,7 +46,7 @@ static int run(int (*command)(int, char **), ...)
 	child = fork();
 	assert_true(child >= 0);
 	if (!child) {
-		dup2(out, STDOUT_FILENO);
+		dup2(disk_full ? open("/dev/full", O_WRONLY) : out, STDOUT_FILENO);
 		dup2(err, STDERR_FILENO);
 		exit(command(argc, argv));
 	}
@@ -250,6 +251,22 @@ static void replay_tells_what_the_past_alone_allows(void **state)
 	assert_true(opened && answered && closed && opened < answered && answered < closed);
 }
 
+static void an_answer_that_cannot_be_printed_is_a_failure(void **state)
+{
+	int (*const command[])(int, char **) = {cli_diagnose, cli_replay, cli_score};
+
+	(void)state;
+	disk_full = true;
+	for (size_t i = 0; i < sizeof(command) / sizeof(*command); i++) {
+		int status = run(
+			command[i], DATA "/cart-throttled", "--method", "robust", "--json", NULL);
+
+		assert_int_equal(status, 1);
+		assert_non_null(strstr(complaint, "cannot be printed: No space left on device\n"));
+	}
+	disk_full = false;
+}
+
 static void values_are_shown_in_their_units(void **state)
 {
 	static const struct {
@@ -284,6 +301,7 @@ int main(void)
 		cmocka_unit_test(truth_is_not_read_to_diagnose),
 		cmocka_unit_test(scores_count_incidents_and_healthy_stretches),
 		cmocka_unit_test(replay_tells_what_the_past_alone_allows),
+		cmocka_unit_test(an_answer_that_cannot_be_printed_is_a_failure),
 		cmocka_unit_test(values_are_shown_in_their_units),
 	};
 

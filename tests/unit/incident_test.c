@@ -65,6 +65,15 @@ static void absent_windows_decide_nothing(void **state)
 	script(&w, "x??x?..?.", "---OggggR");
 }
 
+static void windows_before_a_gap_say_nothing(void **state)
+{
+	struct incident_watch w;
+
+	(void)state;
+	script(&w, "x???x", "-----");
+	script(&w, "xx..???..?.", "-OggggggggR");
+}
+
 static void an_old_lateness_does_not_open_the_next(void **state)
 {
 	struct incident_watch w;
@@ -97,6 +106,7 @@ int main(void)
 		cmocka_unit_test(a_single_late_window_is_nothing),
 		cmocka_unit_test(it_begins_with_its_first_late_window),
 		cmocka_unit_test(absent_windows_decide_nothing),
+		cmocka_unit_test(windows_before_a_gap_say_nothing),
 		cmocka_unit_test(an_old_lateness_does_not_open_the_next),
 		cmocka_unit_test(a_diagnosis_waits_for_enough_late_windows),
 	};
