@@ -11,7 +11,7 @@
 int core_restore_rows(struct core *c)
 {
 	struct recording *r = &c->live.recording;
-	int err = store_rows(c->store, r, c->live.options.keep);
+	int err = store_rows(c->store, r, -INFINITY, INFINITY, c->live.options.keep);
 
 	c->unstored.start_s = calloc(c->live.options.keep + 1, sizeof(*c->unstored.start_s));
 	if (!err && !c->unstored.start_s)

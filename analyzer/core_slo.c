@@ -13,18 +13,6 @@ static double wall_s(void)
 	return (double)clock_wall_ns() / 1e9;
 }
 
-static json_t *slos_json(const struct recording *r)
-{
-	json_t *all = json_array();
-
-	for (size_t i = 0; all && i < r->slos; i++)
-		json_array_append_new(all,
-			json_pack("{ss ss sf sb}", "entity", r->graph.entity[r->slo[i].entity].name,
-				"metric", r->slo[i].metric, "target", r->slo[i].target, "proposed",
-				r->slo[i].proposed));
-	return all;
-}
-
 int core_set_slo(struct core *c, const struct slo_text *s)
 {
 	size_t before = c->live.recording.slos;
@@ -35,7 +23,7 @@ int core_set_slo(struct core *c, const struct slo_text *s)
 		return err;
 	if (c->live.recording.slos > before)
 		incident_watch_init(&c->watch[before]);
-	all = slos_json(&c->live.recording);
+	all = slo_to_json(&c->live.recording);
 	err = all ? store_put(c->store, "slos", 1, wall_s(), all) : -ENOMEM;
 	json_decref(all);
 	return err;
@@ -66,27 +54,13 @@ void core_take_slos(struct core *c)
 
 int core_restore_slos(struct core *c)
 {
-	json_t *all = store_get(c->store, "slos", 1), *one;
-	size_t i;
+	json_t *all = store_get(c->store, "slos", 1);
+	int err = slo_from_json(&c->live.recording, all);
 
-	json_array_foreach(all, i, one)
-	{
-		struct slo_text s = {0};
-		const char *entity, *metric;
-		char why[400];
-		int proposed;
-
-		if (json_unpack(one, "{ss ss sF sb}", "entity", &entity, "metric", &metric,
-			    "target", &s.target, "proposed", &proposed))
-			continue;
-		snprintf(s.entity, sizeof(s.entity), "%s", entity);
-		snprintf(s.metric, sizeof(s.metric), "%s", metric);
-		s.proposed = proposed;
-		if (slo_check(&s, why, sizeof(why)) && core_set_slo(c, &s))
-			break;
-	}
+	for (size_t i = 0; i < c->live.recording.slos; i++)
+		incident_watch_init(&c->watch[i]);
 	json_decref(all);
-	return 0;
+	return err;
 }
 
 int core_read_slo_file(struct core *c, char *why, size_t why_size)

@@ -240,14 +240,25 @@ static int sum_window(struct live *l, struct live_window *into, uint32_t agent,
 	return err;
 }
 
+/* Its node becomes the entity host:NAME. */
+static bool can_be_host(const char *agent)
+{
+	return *agent && !strstr(agent, "->") && graph_can_show(agent);
+}
+
 int live_add(struct live *l, const struct wire_agent *agent, const struct wire_window *w,
 	uint64_t now_ns, double now_s)
 {
 	uint64_t length_ns = (uint64_t)(l->options.window_s * 1e9);
 	uint64_t start_ns = w->start_ns / length_ns * length_ns;
-	uint32_t number = fleet_agent(&l->fleet, agent->name);
 	struct live_window *into;
+	uint32_t number;
 
+	if (!can_be_host(agent->name)) {
+		l->refused++;
+		return 0;
+	}
+	number = fleet_agent(&l->fleet, agent->name);
 	if (number == FLEET_NONE)
 		return -ENOMEM;
 	if ((double)w->start_ns / 1e9 > now_s + LIVE_FUTURE_S) {

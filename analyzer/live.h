@@ -83,7 +83,8 @@ struct live {
 	uint64_t closed_ns; /* end of the newest window closed */
 	uint64_t late;      /* agents' windows that came after their model window closed */
 	uint64_t future;    /* agents' windows from after now: a clock is wrong */
-	uint64_t refused;   /* edges and services past the bounds, or with a name nobody can read */
+	uint64_t refused;   /* edges and services past the bounds; these, and windows of agents,
+				 with a name nobody can read */
 };
 
 /* What live_close() closed. */

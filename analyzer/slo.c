@@ -11,11 +11,13 @@
 #define PROPOSAL_RATIO 1.5
 #define MAD_TO_SIGMA 1.4826
 
-/* The forms graph_entity() takes. */
+/* The forms graph_entity() takes, in characters that can be shown. */
 static bool entity_ok(const char *name)
 {
 	const char *arrow = strstr(name, "->"), *callee = arrow ? arrow + 2 : NULL;
 
+	if (!graph_can_show(name))
+		return false;
 	if (!strncmp(name, "host:", 5))
 		return name[5] && !arrow;
 	if (!*name)
@@ -72,6 +74,43 @@ int slo_set(struct recording *r, const struct slo_text *s)
 	grown[r->slos].proposed = s->proposed;
 	r->slos++;
 	return 0;
+}
+
+json_t *slo_to_json(const struct recording *r)
+{
+	json_t *all = json_array();
+
+	for (size_t i = 0; all && i < r->slos; i++)
+		json_array_append_new(all,
+			json_pack("{ss ss sf sb}", "entity", r->graph.entity[r->slo[i].entity].name,
+				"metric", r->slo[i].metric, "target", r->slo[i].target, "proposed",
+				r->slo[i].proposed));
+	return all;
+}
+
+int slo_from_json(struct recording *r, const json_t *all)
+{
+	json_t *one;
+	int err = 0;
+	size_t i;
+
+	json_array_foreach(all, i, one)
+	{
+		struct slo_text s = {0};
+		const char *entity, *metric;
+		char why[400];
+		int proposed;
+
+		if (json_unpack(one, "{ss ss sF sb}", "entity", &entity, "metric", &metric,
+			    "target", &s.target, "proposed", &proposed))
+			continue;
+		snprintf(s.entity, sizeof(s.entity), "%s", entity);
+		snprintf(s.metric, sizeof(s.metric), "%s", metric);
+		s.proposed = proposed;
+		if (!err && slo_check(&s, why, sizeof(why)))
+			err = slo_set(r, &s);
+	}
+	return err;
 }
 
 double slo_value(const struct recording *r, const struct slo *s, size_t row)

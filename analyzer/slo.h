@@ -12,6 +12,8 @@
 #ifndef SAGE_ANALYZER_SLO_H
 #define SAGE_ANALYZER_SLO_H
 
+#include <jansson.h>
+
 #include "analyzer/recording.h"
 
 #define SLO_MAX 256
@@ -35,6 +37,13 @@ bool slo_check(const struct slo_text *s, char *why, size_t why_size);
 
 /* Set or replace (same entity and metric) in a recording. Returns 0, -E2BIG, -ENOMEM. */
 int slo_set(struct recording *r, const struct slo_text *s);
+
+/*
+ * As a document of the store, and back. Restoring skips what is malformed, and returns 0 or
+ * as slo_set().
+ */
+json_t *slo_to_json(const struct recording *r);
+int slo_from_json(struct recording *r, const json_t *all);
 
 /* The metric in one window; NaN when absent. */
 double slo_value(const struct recording *r, const struct slo *s, size_t row);

@@ -53,8 +53,8 @@ int store_next_batch(struct store *s, int64_t after, int64_t *id, void **body, s
 int store_row(struct store *s, const struct recording *r, size_t row, int64_t merged,
 	uint64_t settled_ns);
 
-/* The newest `keep` rows, and the graph, into a fresh recording. */
-int store_rows(struct store *s, struct recording *r, size_t keep);
+/* The newest `keep` rows that start in [from_s, to_s), and the graph, into a fresh recording. */
+int store_rows(struct store *s, struct recording *r, double from_s, double to_s, size_t keep);
 
 /* ---- documents and models --------------------------------------------- */
 

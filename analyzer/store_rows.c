@@ -274,7 +274,8 @@ static int load_entity(struct graph *g, const json_t *one)
 {
 	const char *name = json_string_value(json_array_get(one, 0));
 	const char *protocol = json_string_value(json_array_get(one, 1));
-	uint32_t number = name && protocol ? graph_entity(g, name) : GRAPH_NONE;
+	uint32_t number =
+		name && protocol && graph_can_show(name) ? graph_entity(g, name) : GRAPH_NONE;
 
 	if (number == GRAPH_NONE)
 		return -EBADMSG;
@@ -342,7 +343,9 @@ static int load_columns(struct store *s, struct recording *r, struct column_map 
 	while (!err && sqlite3_step(st) == SQLITE_ROW) {
 		const char *entity = (const char *)sqlite3_column_text(st, 1);
 		const char *metric = (const char *)sqlite3_column_text(st, 2);
-		uint32_t number = entity ? graph_entity(&r->graph, entity) : GRAPH_NONE, column;
+		uint32_t number = entity && graph_can_show(entity) ? graph_entity(&r->graph, entity)
+								   : GRAPH_NONE,
+			 column;
 
 		if (number == GRAPH_NONE || !metric) {
 			err = -EBADMSG;
@@ -390,13 +393,16 @@ static int unpack(struct recording *r, const struct column_map *m, double start_
 	return n ? 0 : -EBADMSG;
 }
 
-static int load_rows(struct store *s, struct recording *r, const struct column_map *m, size_t keep)
+static int load_rows(struct store *s, struct recording *r, const struct column_map *m,
+	double from_s, double to_s, size_t keep)
 {
 	sqlite3_stmt *st = store_statement(s, SQL_ROW_EACH);
 	size_t damaged = 0;
 	int err = 0;
 
-	sqlite3_bind_int64(st, 1, (int64_t)keep);
+	sqlite3_bind_int64(st, 1, keep < INT64_MAX ? (int64_t)keep : INT64_MAX);
+	sqlite3_bind_double(st, 2, from_s);
+	sqlite3_bind_double(st, 3, to_s);
 	while (err != -ENOMEM && sqlite3_step(st) == SQLITE_ROW) {
 		err = unpack(r, m, sqlite3_column_double(st, 0), sqlite3_column_blob(st, 1),
 			(size_t)sqlite3_column_bytes(st, 1));
@@ -408,7 +414,7 @@ static int load_rows(struct store *s, struct recording *r, const struct column_m
 	return err == -ENOMEM ? err : 0;
 }
 
-int store_rows(struct store *s, struct recording *r, size_t keep)
+int store_rows(struct store *s, struct recording *r, double from_s, double to_s, size_t keep)
 {
 	struct column_map m = {0};
 	int err;
@@ -418,7 +424,7 @@ int store_rows(struct store *s, struct recording *r, size_t keep)
 	if (!err)
 		err = load_columns(s, r, &m);
 	if (!err)
-		err = load_rows(s, r, &m, keep);
+		err = load_rows(s, r, &m, from_s, to_s, keep);
 	pthread_mutex_unlock(&s->lock);
 	free(m.column);
 	return err;

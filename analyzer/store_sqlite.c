@@ -41,8 +41,9 @@ static const char *const text[STATEMENTS] = {
 	[SQL_COLUMN_GET] = "SELECT id FROM column WHERE entity = ?1 AND metric = ?2",
 	[SQL_COLUMN_EACH] = "SELECT id, entity, metric FROM column ORDER BY id",
 	[SQL_ROW_PUT] = "INSERT OR REPLACE INTO row VALUES (?1, ?2)",
-	[SQL_ROW_EACH] = "SELECT start, body FROM (SELECT start, body FROM row"
-			 " ORDER BY start DESC LIMIT ?1) ORDER BY start",
+	[SQL_ROW_EACH] =
+		"SELECT start, body FROM (SELECT start, body FROM row"
+		" WHERE start >= ?2 AND start < ?3 ORDER BY start DESC LIMIT ?1) ORDER BY start",
 	[SQL_ROW_DELETE_OLD] = "DELETE FROM row WHERE start < ?1",
 	[SQL_ROW_DELETE_SOME] = "DELETE FROM row WHERE start IN"
 				" (SELECT start FROM row ORDER BY start LIMIT ?1)",

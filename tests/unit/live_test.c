@@ -289,6 +289,23 @@ static void a_window_from_the_future_is_only_counted(void **state)
 	live_clear(&l);
 }
 
+static void a_node_whose_name_cannot_be_shown_is_counted(void **state)
+{
+	static const char *const name[] = {"node-\xff", "a\nb", "a->b", ""};
+	struct live l;
+	struct wire_window w;
+
+	(void)state;
+	live_init(&l, &two_seconds);
+	for (size_t i = 0; i < sizeof(name) / sizeof(*name); i++) {
+		made_front_window(&w, 1000, 10, 1000);
+		add(&l, name[i], &w, 1);
+	}
+	assert_int_equal(l.refused, 4);
+	assert_int_equal(l.fleet.agents, 0);
+	live_clear(&l);
+}
+
 static void medians_of_normal_windows_are_kept(void **state)
 {
 	struct live l;
@@ -319,6 +336,7 @@ int main(void)
 		cmocka_unit_test(an_edge_without_calls_has_a_rate_and_no_latency),
 		cmocka_unit_test(rows_are_bounded),
 		cmocka_unit_test(a_window_from_the_future_is_only_counted),
+		cmocka_unit_test(a_node_whose_name_cannot_be_shown_is_counted),
 		cmocka_unit_test(medians_of_normal_windows_are_kept),
 	};
 

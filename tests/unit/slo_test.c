@@ -65,6 +65,7 @@ static void a_broken_file_is_refused_with_its_place(void **state)
 	refused("- entity: a->b\n  metric: m\n  target: -1\n", "above zero");
 	refused("- entity: '->b'\n  metric: m\n  target: 1\n", "entity");
 	refused("- entity: a->b->c\n  metric: m\n  target: 1\n", "entity");
+	refused("- entity: \"a\\x07b\"\n  metric: m\n  target: 1\n", "entity");
 	refused("- entity: 'host:'\n  metric: m\n  target: 1\n", "entity");
 	refused("- entity: 'host:n->b'\n  metric: m\n  target: 1\n", "entity");
 	refused("- entity: 'a->host:n'\n  metric: m\n  target: 1\n", "entity");

@@ -10,7 +10,9 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "analyzer/slo.h"
 #include "analyzer/store.h"
+#include "analyzer/store_recording.h"
 
 static char dir[64];
 
@@ -133,7 +135,7 @@ static void rows_and_graph_come_back_as_they_were(void **state)
 	store_close(s);
 	s = open_store();
 	recording_init(&back);
-	assert_int_equal(store_rows(s, &back, 4), 0);
+	assert_int_equal(store_rows(s, &back, -INFINITY, INFINITY, 4), 0);
 	assert_int_equal(back.series.windows, 4);
 	assert_true(back.series.start_s[0] == 130);
 	assert_int_equal(back.graph.entities, r.graph.entities);
@@ -222,16 +224,50 @@ static void trimming_forgets_by_age_and_by_size(void **state)
 		assert_int_equal(store_row(s, &r, i, 0, 0), 0);
 	assert_int_equal(store_trim(s, 200, 1 << 30), 0);
 	recording_init(&back);
-	assert_int_equal(store_rows(s, &back, 1000), 0);
+	assert_int_equal(store_rows(s, &back, -INFINITY, INFINITY, 1000), 0);
 	assert_int_equal(back.series.windows, 280);
 	recording_clear(&back);
 	assert_int_equal(store_trim(s, 200, 1), 0);
 	recording_init(&back);
-	assert_int_equal(store_rows(s, &back, 1000), 0);
+	assert_int_equal(store_rows(s, &back, -INFINITY, INFINITY, 1000), 0);
 	assert_int_equal(back.series.windows, 0);
 	recording_clear(&back);
 	recording_clear(&r);
 	store_close(s);
+}
+
+static void a_data_directory_becomes_a_recording(void **state)
+{
+	struct store *s = open_store();
+	json_t *slos, *window = json_real(5);
+	struct recording r, back;
+	struct slo_text text = {.entity = "user->cart", .metric = "client_p99_us", .target = 9};
+	char why[512];
+
+	(void)state;
+	fill(&r, 10);
+	for (size_t i = 0; i < 10; i++)
+		assert_int_equal(store_row(s, &r, i, 0, 0), 0);
+	assert_int_equal(slo_set(&r, &text), 0);
+	slos = slo_to_json(&r);
+	assert_int_equal(store_put(s, "slos", 1, 0, slos), 0);
+	assert_int_equal(store_put(s, "window", 1, 0, window), 0);
+	assert_int_equal(store_recording(&back, dir, 0, 1e9, why, sizeof(why)), -EBUSY);
+	assert_non_null(strstr(why, "--url"));
+	store_close(s);
+	assert_int_equal(store_recording(&back, dir, 110, 140, why, sizeof(why)), 0);
+	assert_int_equal(back.series.windows, 6);
+	assert_true(back.series.window_s == 5);
+	assert_true(back.series.start_s[0] == 110);
+	assert_int_equal(back.slos, 1);
+	assert_true(back.slo[0].target == 9);
+	assert_string_equal(back.graph.entity[back.slo[0].entity].name, "user->cart");
+	recording_clear(&back);
+	assert_int_equal(store_recording(&back, "/nowhere", 0, 1, why, sizeof(why)), -ENOENT);
+	assert_non_null(strstr(why, "/nowhere/sage.db"));
+	json_decref(slos);
+	json_decref(window);
+	recording_clear(&r);
 }
 
 #define IN_DIR(f) cmocka_unit_test_setup_teardown(f, make_dir, remove_dir)
@@ -245,6 +281,7 @@ int main(void)
 		IN_DIR(a_second_process_is_refused),
 		IN_DIR(a_file_that_is_no_store_is_refused),
 		IN_DIR(documents_and_models_are_kept_newest_first),
+		IN_DIR(a_data_directory_becomes_a_recording),
 		IN_DIR(trimming_forgets_by_age_and_by_size),
 	};
 
