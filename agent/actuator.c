@@ -257,7 +257,7 @@ static int open_parts(struct actuator *a, const struct actuator_options *o)
 	if (o->layout)
 		a->layout = *o->layout;
 	else
-		error = knob_layout_read(&a->layout, "/proc/self/mounts");
+		error = knob_layout_find(&a->layout, "/proc/self/mountinfo", o->cgroup_below);
 	if (!error)
 		error = journal_open(&a->journal, o->state_dir);
 	return error;

@@ -42,7 +42,8 @@ struct actuator_options {
 	const char *const *allow; /* globs on the cgroup path, `*` crosses slashes; NULL-terminated;
 				     NULL or empty = nothing is allowed */
 	struct actuator_limits limits;
-	const struct knob_layout *layout; /* NULL = as mounted; copied */
+	const char *cgroup_below;         /* see cgroup_tree_find(); NULL = all mounts */
+	const struct knob_layout *layout; /* NULL = as mounted there; copied */
 	const char *own_path;             /* the agent's cgroup; NULL = from /proc/self/cgroup */
 };
 

@@ -44,7 +44,7 @@ static void copy_mount(char to[CGROUP_MOUNT], const char *mount)
 }
 
 /* mountinfo: ID PARENT MAJ:MIN ROOT MOUNT OPTIONS [TAGS...] - TYPE SOURCE SUPER-OPTIONS */
-static void read_line(struct cgroup_tree *t, char *unified, const char *line, const char *below)
+static void read_line(struct cgroup_tree *t, const char *line, const char *below)
 {
 	const char *dash = strstr(line, " - ");
 	char mount[CGROUP_MOUNT], type[32], options[512];
@@ -53,7 +53,7 @@ static void read_line(struct cgroup_tree *t, char *unified, const char *line, co
 		sscanf(dash, " - %31s %*s %511s", type, options) != 2 || !is_below(mount, below))
 		return;
 	if (!strcmp(type, "cgroup2"))
-		copy_mount(unified, mount);
+		copy_mount(t->unified, mount);
 	if (strcmp(type, "cgroup"))
 		return;
 	for (int c = 0; c < CGROUP_CONTROLLERS; c++) {
@@ -65,20 +65,20 @@ static void read_line(struct cgroup_tree *t, char *unified, const char *line, co
 int cgroup_tree_find(struct cgroup_tree *t, const char *mountinfo, const char *below)
 {
 	struct cgroup_tree found = {0};
-	char unified[CGROUP_MOUNT] = "", line[4096];
+	char line[4096];
 	FILE *f = fopen(mountinfo, "re");
 
 	if (!f)
 		return -errno;
 	while (fgets(line, sizeof(line), f))
-		read_line(&found, unified, line, below);
+		read_line(&found, line, below);
 	fclose(f);
 	if (!found.mount[CGROUP_CPU][0]) {
-		if (!unified[0])
+		if (!found.unified[0])
 			return -ENOENT;
 		found.v2 = true;
 		for (int c = 0; c < CGROUP_CONTROLLERS; c++)
-			memcpy(found.mount[c], unified, CGROUP_MOUNT);
+			memcpy(found.mount[c], found.unified, CGROUP_MOUNT);
 	}
 	*t = found;
 	return 0;

@@ -26,6 +26,7 @@ enum cgroup_controller {
 struct cgroup_tree {
 	bool v2; /* the cpu controller is on the unified hierarchy */
 	char mount[CGROUP_CONTROLLERS][CGROUP_MOUNT]; /* "" where not mounted; all the same on v2 */
+	char unified[CGROUP_MOUNT];                   /* the v2 hierarchy, "" where not mounted */
 };
 
 /*

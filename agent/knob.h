@@ -34,8 +34,8 @@ struct knob_layout {
 	} mount[KNOB_CONTROLLERS];
 };
 
-/* Read the layout from a mount table ("/proc/self/mounts"). -ENOENT: no cgroups in it. */
-int knob_layout_read(struct knob_layout *out, const char *mounts);
+/* The layout cgroup_tree_find() finds, with the same arguments and returns. */
+int knob_layout_find(struct knob_layout *out, const char *mountinfo, const char *below);
 
 struct knob {
 	enum wire_knob kind;

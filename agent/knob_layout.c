@@ -1,27 +1,21 @@
-#include <errno.h>
-#include <mntent.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/cgroup.h"
 #include "agent/knob.h"
 
-/* The name of a controller in v1's mount options and in v2's cgroup.controllers. */
-static const char *const v1_name[KNOB_CONTROLLERS] = {"cpu", "memory", "blkio"};
+_Static_assert(sizeof(((struct knob_layout *)0)->mount[0].dir) == CGROUP_MOUNT, "a mount fits");
+
+static const enum cgroup_controller same[KNOB_CONTROLLERS] = {
+	[KNOB_CPU] = CGROUP_CPU, [KNOB_MEMORY] = CGROUP_MEMORY, [KNOB_IO] = CGROUP_BLKIO};
+
+/* In v2's cgroup.controllers. */
 static const char *const v2_name[KNOB_CONTROLLERS] = {"cpu", "memory", "io"};
-
-static void set_mount(struct knob_layout *l, int controller, const char *dir, bool v2)
-{
-	int n = snprintf(l->mount[controller].dir, sizeof(l->mount[controller].dir), "%s", dir);
-
-	if (n >= (int)sizeof(l->mount[controller].dir))
-		l->mount[controller].dir[0] = '\0';
-	l->mount[controller].v2 = v2;
-}
 
 /* Is `name` a word of DIR/cgroup.controllers? */
 static bool unified_has(const char *dir, const char *name)
 {
-	char path[512], word[64];
+	char path[CGROUP_MOUNT + 32], word[64];
 	bool found = false;
 	FILE *f;
 
@@ -35,31 +29,23 @@ static bool unified_has(const char *dir, const char *name)
 	return found;
 }
 
-int knob_layout_read(struct knob_layout *out, const char *mounts)
+int knob_layout_find(struct knob_layout *out, const char *mountinfo, const char *below)
 {
 	struct knob_layout l = {0};
-	char unified[sizeof(l.mount[0].dir)] = "", buffer[4096];
-	struct mntent m;
-	FILE *f = setmntent(mounts, "re");
+	struct cgroup_tree tree;
+	int error = cgroup_tree_find(&tree, mountinfo, below);
 
-	if (!f)
-		return -errno;
-	while (getmntent_r(f, &m, buffer, sizeof(buffer))) {
-		if (!strcmp(m.mnt_type, "cgroup2") && !*unified)
-			snprintf(unified, sizeof(unified), "%s", m.mnt_dir);
-		if (strcmp(m.mnt_type, "cgroup"))
-			continue;
-		for (int c = 0; c < KNOB_CONTROLLERS; c++)
-			if (!*l.mount[c].dir && hasmntopt(&m, v1_name[c]))
-				set_mount(&l, c, m.mnt_dir, false);
+	if (error)
+		return error;
+	for (int c = 0; c < KNOB_CONTROLLERS; c++) {
+		const char *dir = tree.mount[same[c]];
+
+		/* What v1 does not hold is v2's. */
+		l.mount[c].v2 = tree.v2 || !*dir;
+		if (!*dir && *tree.unified && unified_has(tree.unified, v2_name[c]))
+			dir = tree.unified;
+		memcpy(l.mount[c].dir, dir, CGROUP_MOUNT);
 	}
-	endmntent(f);
-	/* What v1 does not hold is v2's; identity is v2's even without its cpu controller. */
-	for (int c = 0; c < KNOB_CONTROLLERS && *unified; c++)
-		if (!*l.mount[c].dir && (c == KNOB_CPU || unified_has(unified, v2_name[c])))
-			set_mount(&l, c, unified, true);
-	if (!*l.mount[KNOB_CPU].dir)
-		return -ENOENT;
 	*out = l;
 	return 0;
 }

@@ -192,8 +192,10 @@ static int open_loop(struct agent *a)
 
 static void open_actuator(struct agent *a)
 {
-	struct actuator_options o = {
-		.state_dir = a->o->state_dir, .mode = a->o->mode, .allow = a->o->allow};
+	struct actuator_options o = {.state_dir = a->o->state_dir,
+		.mode = a->o->mode,
+		.allow = a->o->allow,
+		.cgroup_below = a->o->collect.cgroup_below};
 	int err;
 
 	actuator_limits_default(&o.limits);

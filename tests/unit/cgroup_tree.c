@@ -46,7 +46,7 @@ bool cgroup_tree_real(struct cgroup_tree *t)
 {
 	memset(t, 0, sizeof(*t));
 	name_paths(t);
-	if (knob_layout_read(&t->layout, "/proc/self/mounts"))
+	if (knob_layout_find(&t->layout, "/proc/self/mountinfo", NULL))
 		return false;
 	for (int c = 0; c < KNOB_CONTROLLERS; c++)
 		if (!*t->layout.mount[c].dir || t->layout.mount[c].v2)

@@ -138,22 +138,29 @@ static void none_is_more_than_any_number(void **state)
 static void layout_is_read_from_a_mount_table(void **state)
 {
 	char path[] = "/tmp/sage-mounts-XXXXXX";
-	const char *text = "cgroup /c/cpu,cpuacct cgroup rw,cpu,cpuacct 0 0\n"
-			   "cgroup /c/cpuset cgroup rw,cpuset 0 0\n"
-			   "cgroup /c/memory cgroup rw,memory 0 0\n"
-			   "cgroup2 /c/unified cgroup2 rw 0 0\n";
+	const char *text = "30 24 0:26 / /c/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n"
+			   "31 24 0:27 / /c/cpuset rw - cgroup cgroup rw,cpuset\n"
+			   "32 24 0:28 / /c/memory rw shared:9 - cgroup cgroup rw,memory\n"
+			   "33 24 0:29 / /c/unified rw - cgroup2 cgroup2 rw\n"
+			   "34 24 0:26 / /host/c/cpu rw - cgroup cgroup rw,cpu,cpuacct\n";
 	struct knob_layout l;
 	int fd = mkstemp(path);
 
 	(void)state;
 	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
-	assert_int_equal(knob_layout_read(&l, path), 0);
+	assert_int_equal(knob_layout_find(&l, path, NULL), 0);
 	assert_string_equal(l.mount[KNOB_CPU].dir, "/c/cpu,cpuacct");
 	assert_false(l.mount[KNOB_CPU].v2);
 	assert_string_equal(l.mount[KNOB_MEMORY].dir, "/c/memory");
 	assert_string_equal(l.mount[KNOB_IO].dir, "");
+	assert_int_equal(knob_layout_find(&l, path, "/host"), 0);
+	assert_string_equal(l.mount[KNOB_CPU].dir, "/host/c/cpu");
+	assert_string_equal(l.mount[KNOB_MEMORY].dir, "");
+	assert_int_equal(knob_layout_find(&l, path, "/c/unified"), 0);
+	assert_string_equal(l.mount[KNOB_CPU].dir, "/c/unified");
+	assert_true(l.mount[KNOB_CPU].v2);
 	assert_int_equal(ftruncate(fd, 0), 0);
-	assert_int_equal(knob_layout_read(&l, path), -ENOENT);
+	assert_int_equal(knob_layout_find(&l, path, NULL), -ENOENT);
 	close(fd);
 	unlink(path);
 }
