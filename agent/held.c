@@ -86,6 +86,8 @@ int held_prepare(struct held *h, const struct wire_lease *l, const struct knob_l
 
 int held_resume(struct held *h, const struct journal_change *c, const struct knob_layout *layout)
 {
+	int error;
+
 	*h = (struct held){.now = c->value, .reverting = true};
 	h->lease = (struct wire_lease){.id = c->id,
 		.cgroup_id = c->cgroup_id,
@@ -95,7 +97,12 @@ int held_resume(struct held *h, const struct journal_change *c, const struct kno
 	snprintf(h->lease.reason, sizeof(h->lease.reason), "left by an agent that died");
 	snprintf(h->old.text, sizeof(h->old.text), "%s", c->old_text);
 	h->old.value = c->old_value;
-	return knob_open(&h->knob, layout, c->path, c->cgroup_id, c->knob, c->device);
+	error = knob_open(&h->knob, layout, c->path, c->cgroup_id, c->knob, c->device);
+	if (!error && *c->file)
+		error = knob_take_file(&h->knob, c->file);
+	if (error)
+		held_close(h);
+	return error;
 }
 
 static struct journal_change change_of(const struct held *h)
@@ -109,6 +116,7 @@ static struct journal_change change_of(const struct held *h)
 	};
 
 	snprintf(c.device, sizeof(c.device), "%s", h->knob.device);
+	snprintf(c.file, sizeof(c.file), "%s", h->knob.file);
 	snprintf(c.old_text, sizeof(c.old_text), "%s", h->old.text);
 	snprintf(c.path, sizeof(c.path), "%s", h->lease.path);
 	return c;

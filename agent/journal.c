@@ -16,7 +16,8 @@
 
 /*
  * A line: checksum of the rest in hex, then fields separated by tabs (a sane path has
- * none): BEGIN id cgroup knob old value device old-text path | END id | EPOCH n. Empty device: "-".
+ * none): BEGIN id cgroup knob old value device old-text path file | END id | EPOCH n. Empty device:
+ * "-".
  */
 static int format_line(char line[LINE_BYTES], const char *body)
 {
@@ -30,9 +31,9 @@ static int format_begin(char line[LINE_BYTES], const struct journal_change *c)
 {
 	char body[LINE_BYTES];
 	int n = snprintf(body, sizeof(body),
-		"BEGIN\t%" PRIu64 "\t%" PRIu64 "\t%u\t%" PRId64 "\t%" PRId64 "\t%s\t%s\t%s", c->id,
-		c->cgroup_id, (unsigned)c->knob, c->old_value, c->value,
-		*c->device ? c->device : "-", c->old_text, c->path);
+		"BEGIN\t%" PRIu64 "\t%" PRIu64 "\t%u\t%" PRId64 "\t%" PRId64 "\t%s\t%s\t%s\t%s",
+		c->id, c->cgroup_id, (unsigned)c->knob, c->old_value, c->value,
+		*c->device ? c->device : "-", c->old_text, c->path, c->file);
 
 	return n < (int)sizeof(body) ? format_line(line, body) : -EINVAL;
 }
@@ -52,9 +53,9 @@ static bool parse_begin(const char *body, struct journal_change *out)
 
 	if (sscanf(body,
 		    "BEGIN\t%" SCNu64 "\t%" SCNu64 "\t%u\t%" SCNd64 "\t%" SCNd64
-		    "\t%23[^\t]\t%127[^\t]\t%511[^\n]",
+		    "\t%23[^\t]\t%127[^\t]\t%511[^\t\n]\t%47[^\n]",
 		    &c.id, &c.cgroup_id, &knob, &c.old_value, &c.value, c.device, c.old_text,
-		    c.path) != 8 ||
+		    c.path, c.file) < 8 ||
 		knob >= WIRE_KNOBS)
 		return false;
 	c.knob = (enum wire_knob)knob;

@@ -21,6 +21,7 @@ struct journal_change {
 	enum wire_knob knob;
 	int64_t old_value, value; /* before, and ours */
 	char device[KNOB_DEVICE];
+	char file[KNOB_FILE];     /* "" in records of before it was kept */
 	char old_text[KNOB_TEXT]; /* what knob_restore() takes */
 	char path[WIRE_PATH];
 };

@@ -26,7 +26,7 @@ static const struct {
 	[KNOB_IO_READ_BPS] = {KNOB_IO, "blkio.throttle.read_bps_device", "io.max"},
 	[KNOB_IO_WRITE_BPS] = {KNOB_IO, "blkio.throttle.write_bps_device", "io.max"},
 	[KNOB_IO_READ_IOPS] = {KNOB_IO, "blkio.throttle.read_iops_device", "io.max"},
-	[KNOB_NET_RATE] = {KNOB_CPU, "", ""},
+	[KNOB_NET_RATE] = {KNOB_CPU, "tbf rate", "tbf rate"}, /* no file: a name for messages */
 };
 
 static bool is_io(enum wire_knob kind)
@@ -175,6 +175,19 @@ static int choose_memory_file(struct knob *k)
 		return 0;
 	snprintf(k->file, sizeof(k->file), "memory.max");
 	k->raise_only = true;
+	return 0;
+}
+
+int knob_take_file(struct knob *k, const char *file)
+{
+	bool max = !strcmp(file, "memory.max");
+
+	if (!strcmp(file, k->file))
+		return 0;
+	if (k->kind != KNOB_MEMORY_HIGH || !k->v2 || (!max && strcmp(file, "memory.high")))
+		return -EOPNOTSUPP;
+	snprintf(k->file, sizeof(k->file), "%s", file);
+	k->raise_only = max;
 	return 0;
 }
 

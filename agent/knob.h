@@ -23,6 +23,7 @@
 
 #define KNOB_TEXT 128
 #define KNOB_DEVICE 24
+#define KNOB_FILE 48
 
 enum knob_controller { KNOB_CPU, KNOB_MEMORY, KNOB_IO, KNOB_CONTROLLERS };
 
@@ -44,7 +45,7 @@ struct knob {
 	int identity;             /* directory in the cpu hierarchy; owned */
 	int dir;                  /* directory that holds the file; owned */
 	int netlink;              /* KNOB_NET_RATE: socket in the container's namespace; owned */
-	char file[48];            /* "cpu.cfs_quota_us" */
+	char file[KNOB_FILE];     /* "cpu.cfs_quota_us" */
 	char device[KNOB_DEVICE]; /* I/O: "254:0"; link: number of the interface; else "" */
 	uint64_t inode;           /* of `identity` */
 };
@@ -63,6 +64,12 @@ struct knob_value {
  */
 int knob_open(struct knob *k, const struct knob_layout *l, const char *path, uint64_t cgroup_id,
 	enum wire_knob kind, const char *device);
+
+/*
+ * Use the file a predecessor used, whichever would be chosen now: raising memory.max past
+ * memory.high makes that the tighter one. -EOPNOTSUPP: the knob has no such file here.
+ */
+int knob_take_file(struct knob *k, const char *file);
 
 /*
  * Absolute, bounded, with one way only to write it (no empty, "." or ".." component) and

@@ -644,6 +644,35 @@ static void undo_waits_until_what_is_used_fits(void **state)
 		cgroup_tree_get(&s->tree, KNOB_MEMORY, s->tree.app, "memory.max"), "67108864");
 }
 
+/* Raised past memory.high, memory.max is no longer the file that would be chosen. */
+static void a_start_restores_the_file_that_was_changed(void **state)
+{
+	struct scene *s = *state;
+	struct journal_change c = {.id = 1,
+		.cgroup_id = s->tree.app_id,
+		.knob = KNOB_MEMORY_HIGH,
+		.old_value = 64 << 20,
+		.value = 128 << 20,
+		.old_text = "67108864",
+		.file = "memory.max"};
+	struct journal j;
+
+	if (real)
+		skip();
+	cgroup_tree_put(&s->tree, KNOB_MEMORY, s->tree.app, "memory.high", "104857600");
+	cgroup_tree_put(&s->tree, KNOB_MEMORY, s->tree.app, "memory.max", "134217728");
+	snprintf(c.path, sizeof(c.path), "%s", s->tree.app);
+	assert_int_equal(journal_open(&j, s->state), 0);
+	assert_int_equal(journal_begin(&j, &c), 0);
+	journal_close(&j);
+	start(s);
+	assert_report(s, 1, LEASE_REVERTED, "died");
+	assert_string_equal(
+		cgroup_tree_get(&s->tree, KNOB_MEMORY, s->tree.app, "memory.max"), "67108864");
+	assert_string_equal(
+		cgroup_tree_get(&s->tree, KNOB_MEMORY, s->tree.app, "memory.high"), "104857600");
+}
+
 /* Written, not readable, not to be taken back: still ours to undo. */
 static void change_that_cannot_be_taken_back_is_tried_again(void **state)
 {
@@ -860,6 +889,7 @@ int main(void)
 		SCENE(memory_is_only_raised),
 		SCENE(undo_that_fails_is_tried_again),
 		SCENE(undo_waits_until_what_is_used_fits),
+		SCENE(a_start_restores_the_file_that_was_changed),
 		SCENE(change_that_cannot_be_taken_back_is_tried_again),
 		SCENE(what_cannot_be_opened_is_undone_by_a_later_start),
 		SCENE(other_modes_refuse_and_say_so),

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
+#include <xxhash.h>
 
 #include "agent/journal.h"
 
@@ -66,6 +67,7 @@ static struct journal_change change(uint64_t id)
 
 	snprintf(c.old_text, sizeof(c.old_text), "25000 100000");
 	snprintf(c.path, sizeof(c.path), "/a pod/app");
+	snprintf(c.file, sizeof(c.file), "cpu.max");
 	return c;
 }
 
@@ -117,6 +119,24 @@ static void begun_change_is_pending_after_reopen(void **state)
 	assert_string_equal(s->j.change[0].device, "");
 	assert_string_equal(s->j.change[0].old_text, c.old_text);
 	assert_string_equal(s->j.change[0].path, c.path);
+	assert_string_equal(s->j.change[0].file, c.file);
+}
+
+/* As written before the file was noted. */
+static void a_change_without_its_file_is_read(void **state)
+{
+	static const char body[] = "BEGIN\t5\t77\t2\t250\t600\t-\t67108864\t/a pod/app";
+	struct scene *s = *state;
+	char line[128];
+	int n = snprintf(line, sizeof(line), "%016llx\t%s\n",
+		(unsigned long long)XXH64(body, strlen(body), 0), body);
+
+	journal_close(&s->j);
+	write_file(s, line, (size_t)n);
+	assert_int_equal(journal_open(&s->j, s->dir), 0);
+	assert_int_equal(s->j.changes, 1);
+	assert_string_equal(s->j.change[0].path, "/a pod/app");
+	assert_string_equal(s->j.change[0].file, "");
 }
 
 static void ended_change_is_not(void **state)
@@ -247,6 +267,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		SCENE(begun_change_is_pending_after_reopen),
+		SCENE(a_change_without_its_file_is_read),
 		SCENE(ended_change_is_not),
 		SCENE(epoch_is_kept),
 		SCENE(epoch_that_was_not_written_does_not_count),
