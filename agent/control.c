@@ -11,6 +11,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "common/directory.h"
+
 #define MAX_CLIENTS 16
 #define MAX_REQUEST 1024
 
@@ -70,19 +72,6 @@ static int replace_stale(int fd, const struct sockaddr_un *address)
 	return bind_socket(fd, address);
 }
 
-static void make_directory(const char *path)
-{
-	char directory[sizeof(((struct sockaddr_un *)0)->sun_path)];
-	char *slash;
-
-	snprintf(directory, sizeof(directory), "%s", path);
-	slash = strrchr(directory, '/');
-	if (!slash || slash == directory)
-		return;
-	*slash = 0;
-	mkdir(directory, 0755); /* bind says what is wrong when this did not help */
-}
-
 static int listen_at(struct control *c)
 {
 	struct epoll_event e = {.events = EPOLLIN, .data.ptr = NULL};
@@ -92,7 +81,7 @@ static int listen_at(struct control *c)
 	c->epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (c->listener < 0 || c->epoll < 0)
 		return -errno;
-	make_directory(c->address.sun_path);
+	directory_make_for(c->address.sun_path, 0755); /* bind says what is wrong if this failed */
 	err = bind_socket(c->listener, &c->address);
 	if (err == -EADDRINUSE)
 		err = replace_stale(c->listener, &c->address);

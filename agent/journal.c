@@ -11,6 +11,8 @@
 #include <unistd.h>
 #include <xxhash.h>
 
+#include "common/directory.h"
+
 #define LINE_BYTES 1024
 #define REWRITE_BYTES (256U << 10)
 
@@ -193,8 +195,10 @@ static int rewrite(struct journal *j)
 
 static int open_directory(struct journal *j, const char *dir)
 {
-	if (mkdir(dir, 0700) && errno != EEXIST)
-		return -errno;
+	int err = directory_make(dir, 0700);
+
+	if (err)
+		return err;
 	j->dir = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (j->dir < 0)
 		return -errno;

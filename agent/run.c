@@ -213,6 +213,7 @@ static int open_uplink(struct agent *a)
 		.node = a->o->node,
 		.spool_dir = a->o->spool_dir,
 		.spool_bytes = a->o->spool_bytes,
+		.spool_max_age_ns = a->o->spool_hours * 3600000000000ULL,
 		.mode = (uint8_t)a->o->mode,
 		.tls = a->o->tls,
 		.key_file = a->o->key_file};

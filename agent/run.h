@@ -19,6 +19,7 @@ struct run_options {
 	const char *node;
 	const char *spool_dir; /* NULL = in memory */
 	size_t spool_bytes;
+	unsigned spool_hours; /* windows older than this are dropped */
 	const char *state_dir;
 	const char *control;
 	struct net_tls tls; /* all NULL without */

@@ -16,6 +16,7 @@ enum key {
 	KEY_MODE,
 	KEY_SPOOL,
 	KEY_SPOOL_BYTES,
+	KEY_SPOOL_HOURS,
 	KEY_STATE,
 	KEY_CONTROL,
 	KEY_NAME_RULE,
@@ -45,6 +46,7 @@ static const struct argp_option options[] = {
 	{"spool", KEY_SPOOL, "DIR", 0, "keep windows here until the analyzer has them (in memory)",
 		1},
 	{"spool-bytes", KEY_SPOOL_BYTES, "N", 0, "at most this much (67108864)", 1},
+	{"spool-hours", KEY_SPOOL_HOURS, "N", 0, "at most so old, 1..8760 (24)", 1},
 	{"tls-ca", KEY_TLS_CA, "FILE", 0, "the CA of the analyzer's certificate", 1},
 	{"tls-cert", KEY_TLS_CERT, "FILE", 0, "this agent's certificate", 1},
 	{"tls-key", KEY_TLS_KEY, "FILE", 0, "its key", 1},
@@ -114,6 +116,9 @@ static error_t parse_numbers(int key, char *text, struct argp_state *state, stru
 	switch (key) {
 	case KEY_SPOOL_BYTES:
 		o->spool_bytes = (size_t)number(state, text, "spool-bytes", 1 << 20, 1L << 40);
+		return 0;
+	case KEY_SPOOL_HOURS:
+		o->spool_hours = (unsigned)number(state, text, "spool-hours", 1, 8760);
 		return 0;
 	case KEY_INTERVAL:
 		o->interval_ms = (unsigned)number(state, text, "interval-ms", 100, 60000);
@@ -214,6 +219,7 @@ int run_command(int argc, char **argv)
 		NULL, NULL, NULL};
 	struct run_options o = {
 		.spool_bytes = 64 << 20,
+		.spool_hours = 24,
 		.state_dir = "/var/lib/sage/agent",
 		.control = CONTROL_SOCKET,
 		.mode = ACTUATOR_RECOMMEND,

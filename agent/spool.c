@@ -15,6 +15,7 @@
 
 #include "agent/spool_segment.h"
 #include "common/clock.h"
+#include "common/directory.h"
 
 /* What one dropped segment costs is at most this part of the spool. */
 #define SEGMENTS 16
@@ -251,8 +252,10 @@ static int recover(struct spool *s)
 
 static int open_dir(struct spool *s)
 {
-	if (mkdir(s->o.dir, 0700) && errno != EEXIST)
-		return -errno;
+	int error = directory_make(s->o.dir, 0700);
+
+	if (error)
+		return error;
 	s->dir = open(s->o.dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (s->dir < 0)
 		return -errno;

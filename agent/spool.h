@@ -22,7 +22,7 @@
 struct spool;
 
 struct spool_options {
-	const char *dir;     /* made if missing; NULL = memory only */
+	const char *dir;     /* made if missing, and what is above; NULL = memory only */
 	size_t bytes;        /* bound on everything stored; at least SPOOL_LEAST_BYTES */
 	uint64_t max_age_ns; /* wall clock; 0 = no bound */
 	size_t max_record;   /* bytes of the largest record accepted */

@@ -139,6 +139,27 @@ static void a_change_without_its_file_is_read(void **state)
 	assert_string_equal(s->j.change[0].file, "");
 }
 
+static void what_is_missing_above_the_directory_is_made(void **state)
+{
+	struct scene *s = *state;
+	char above[80], dir[96], file[128];
+	struct journal j;
+	struct stat st;
+
+	snprintf(above, sizeof(above), "%s/var", s->dir);
+	snprintf(dir, sizeof(dir), "%s/agent", above);
+	assert_int_equal(journal_open(&j, dir), 0);
+	assert_int_equal(stat(dir, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0700); /* the undo of changes is nobody else's */
+	journal_close(&j);
+	for (size_t i = 0; i < 2; i++) {
+		snprintf(file, sizeof(file), "%s/%s", dir, i ? "lock" : "journal");
+		unlink(file);
+	}
+	rmdir(dir);
+	rmdir(above);
+}
+
 static void ended_change_is_not(void **state)
 {
 	struct scene *s = *state;
@@ -268,6 +289,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		SCENE(begun_change_is_pending_after_reopen),
 		SCENE(a_change_without_its_file_is_read),
+		SCENE(what_is_missing_above_the_directory_is_made),
 		SCENE(ended_change_is_not),
 		SCENE(epoch_is_kept),
 		SCENE(epoch_that_was_not_written_does_not_count),
