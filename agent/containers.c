@@ -39,6 +39,7 @@ struct containers {
 	uint32_t slots;         /* slots ever used: none live at or above */
 	uint64_t rescan_ns;     /* when the next rescan is due; 0 = at once */
 	uint64_t refused;
+	uint32_t outside; /* directories without a node: at the last rescan, and born since */
 	bool full_told, watch_told;
 };
 
@@ -82,9 +83,9 @@ static void tell_left(const struct containers *c, uint64_t id)
 		c->o.left(c->o.ctx, id);
 }
 
-static void refuse(struct containers *c, const char *what, uint32_t capacity)
+static void refuse(struct containers *c, const char *what, uint32_t capacity, uint32_t by)
 {
-	c->refused++;
+	c->refused += by;
 	if (!c->full_told)
 		log_warning(
 			"containers: more than %u %s: the rest is not seen; raise --max-containers",
@@ -131,7 +132,7 @@ static void start_container(struct containers *c, uint32_t owner, pid_t pid)
 
 	if (s == NONE) {
 		if (!n->refused)
-			refuse(c, "containers", c->o.max_containers);
+			refuse(c, "containers", c->o.max_containers, 1);
 		n->refused = true;
 		return;
 	}
@@ -214,7 +215,7 @@ static uint32_t take_node(
 	for (n = 0; n < c->o.max_cgroups && c->node[n].id; n++)
 		;
 	if (n == c->o.max_cgroups) {
-		refuse(c, "cgroups", c->o.max_cgroups);
+		c->outside++;
 		return NONE;
 	}
 	node = &c->node[n];
@@ -258,13 +259,23 @@ static void scan(struct containers *c, const char *path, uint32_t above, unsigne
 		closedir(dir);
 }
 
+/* Those refused by a scan count once, however often they are seen again. */
+static void count_outside(struct containers *c, uint32_t before)
+{
+	if (c->outside > before)
+		refuse(c, "cgroups", c->o.max_cgroups, c->outside - before);
+}
+
 static void rescan(struct containers *c)
 {
+	uint32_t outside = c->outside;
 	bool removed = false;
 
+	c->outside = 0;
 	for (uint32_t n = 0; n < c->o.max_cgroups; n++)
 		c->node[n].seen = false;
 	scan(c, "", NONE, 0);
+	count_outside(c, outside);
 	for (uint32_t n = 0; n < c->o.max_cgroups; n++) {
 		if (c->node[n].id && !c->node[n].seen) {
 			remove_node(c, n);
@@ -291,7 +302,7 @@ static void remove_path(struct containers *c, const char *path)
 static void handle_event(struct containers *c, const struct inotify_event *e)
 {
 	char path[WIRE_PATH];
-	uint32_t n;
+	uint32_t n, outside = c->outside;
 	int length;
 
 	if (e->mask & IN_Q_OVERFLOW)
@@ -311,6 +322,7 @@ static void handle_event(struct containers *c, const struct inotify_event *e)
 		remove_path(c, path);
 	else
 		scan(c, path, c->node[n].owner, 0);
+	count_outside(c, outside);
 }
 
 void containers_events(struct containers *c)
@@ -407,6 +419,7 @@ int containers_open(struct containers **out, const struct containers_options *o)
 			strerror(errno));
 	index_rebuild(c);
 	scan(c, "", NONE, 0);
+	count_outside(c, 0);
 	look_for_processes(c);
 	*out = c;
 	return 0;

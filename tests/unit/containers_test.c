@@ -184,6 +184,35 @@ static void a_full_table_refuses_and_counts(void **state)
 	assert_int_equal(containers_refused(w->containers), 1);
 }
 
+/* In a tree of the test's own, so that nobody else's cgroups come and go in it. */
+static void a_cgroup_without_room_counts_once(void **state)
+{
+	struct world *w = *state;
+	struct cgroup_tree own = w->fixture.tree;
+	struct cgroup_rules rules = {0};
+	struct containers_options o = {
+		.tree = &own, .rules = &rules, .max_containers = 1, .max_cgroups = 2};
+	char *root = own.mount[CGROUP_CPU];
+
+	for (int i = 0; i < 3; i++) {
+		char below[32];
+
+		snprintf(below, sizeof(below), "/s%d", i);
+		fixture_make(&w->fixture, below);
+	}
+	snprintf(root + strlen(root), CGROUP_MOUNT - strlen(root), "%s", w->fixture.root);
+	assert_int_equal(containers_open(&w->containers, &o), 0);
+	assert_int_equal(containers_refused(w->containers), 2); /* the root and one have room */
+	for (uint64_t second = 1; second < 60; second++)
+		containers_refresh(w->containers, second * 1000000000);
+	assert_int_equal(containers_refused(w->containers), 2);
+	fixture_make(&w->fixture, "/s3");
+	take_events(w);
+	assert_int_equal(containers_refused(w->containers), 3);
+	containers_refresh(w->containers, UINT64_MAX / 2);
+	assert_int_equal(containers_refused(w->containers), 3);
+}
+
 static void a_rescan_finds_what_went_unnoticed(void **state)
 {
 	struct world *w = *state;
@@ -239,6 +268,8 @@ int main(void)
 			a_cgroup_inside_a_container_belongs_to_it, open_world, close_world),
 		cmocka_unit_test_setup_teardown(
 			a_full_table_refuses_and_counts, open_world, close_world),
+		cmocka_unit_test_setup_teardown(
+			a_cgroup_without_room_counts_once, open_world, close_world),
 		cmocka_unit_test_setup_teardown(
 			a_rescan_finds_what_went_unnoticed, open_world, close_world),
 		cmocka_unit_test_setup_teardown(
