@@ -167,6 +167,7 @@ static void stop_stream(struct kubernetes *k)
 	k->stream = NULL;
 	k->headers = NULL;
 	k->length = 0;
+	k->overlong = false; /* the next stream starts with a line of its own */
 	k->stats.connected = false;
 }
 

@@ -205,6 +205,45 @@ static void the_watch_asks_for_its_own_node_and_follows_changes(void **state)
 	close(r.listener);
 }
 
+/* A line too long to keep, cut off by the end of the stream: the next one is whole. */
+static void a_cut_overlong_line_does_not_cost_the_next(void **state)
+{
+	struct responder r = listen_somewhere();
+	struct kubernetes_options o = {.node = "n", .max_pods = 8};
+	struct pollfd watch;
+	struct kubernetes *k;
+	char server[64], head[2048];
+	static char part[65536];
+	int fd;
+
+	(void)state;
+	snprintf(server, sizeof(server), "http://127.0.0.1:%u", r.port);
+	o.server = server;
+	assert_int_equal(kubernetes_open(&k, &o), 0);
+	watch = (struct pollfd){.fd = kubernetes_fd(k), .events = POLLIN};
+	fd = accept_request(&r, k, head, sizeof(head));
+	send_text(fd, "HTTP/1.1 200 OK\r\n\r\n");
+	memset(part, 'x', sizeof(part));
+	for (int i = 0; i < 20; i++) { /* 1.25 MiB: past what a line may have */
+		for (size_t sent = 0; sent < sizeof(part);) {
+			ssize_t n = send(fd, part + sent, sizeof(part) - sent, MSG_DONTWAIT);
+
+			sent += n > 0 ? (size_t)n : 0;
+			poll(&watch, 1, n > 0 ? 0 : 10);
+			kubernetes_events(k);
+		}
+	}
+	close(fd);
+	fd = accept_request(&r, k, head, sizeof(head));
+	send_text(fd, "HTTP/1.1 200 OK\r\n\r\n"
+		      "{\"type\":\"ADDED\",\"object\":{\"metadata\":{\"uid\":\"u1\",\"name\":"
+		      "\"cart-0\"},\"status\":{\"containerStatuses\":[" RUNNING "]}}}\n");
+	assert_true(named_within(k, ID, "cart-0"));
+	close(fd);
+	kubernetes_close(k);
+	close(r.listener);
+}
+
 static void a_refusing_server_is_told_once_and_tried_again(void **state)
 {
 	struct responder r = listen_somewhere();
@@ -239,6 +278,7 @@ int main(void)
 		cmocka_unit_test(a_full_table_refuses_and_counts),
 		cmocka_unit_test(nonsense_is_malformed_and_an_error_restarts),
 		cmocka_unit_test(the_watch_asks_for_its_own_node_and_follows_changes),
+		cmocka_unit_test(a_cut_overlong_line_does_not_cost_the_next),
 		cmocka_unit_test(a_refusing_server_is_told_once_and_tried_again),
 	};
 
