@@ -123,7 +123,8 @@ static void read_calls(struct collector *c)
 			    "missing",
 			strerror(-err));
 	c->capture_error = err;
-	window_finish(&c->window);
+	if (!err)
+		window_finish(&c->window);
 }
 
 static void fill_losses(struct collector *c, uint64_t loss[WIRE_LOSSES])

@@ -73,12 +73,16 @@ int privilege_drop(bool acts)
 
 void privilege_raise_files(void)
 {
-	struct rlimit limit;
+	struct rlimit limit, raised;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit))
 		return;
-	limit.rlim_cur = limit.rlim_max;
-	if (setrlimit(RLIMIT_NOFILE, &limit))
-		log_warning("the limit of open files stays %llu: %s",
-			(unsigned long long)limit.rlim_cur, strerror(errno));
+	raised = limit;
+	raised.rlim_cur = raised.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &raised))
+		log_warning(
+			"the limit of open files stays %llu, not %llu: %s; metrics of containers "
+			"past it are absent",
+			(unsigned long long)limit.rlim_cur, (unsigned long long)raised.rlim_cur,
+			strerror(errno));
 }

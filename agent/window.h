@@ -33,7 +33,10 @@ struct wire_container *window_add_container(
 /* Add what capture saw, if one of its ends is a container; ends that are none are dropped. */
 void window_add_edge(struct window *w, const struct containers *c, const struct capture_edge *e);
 
-/* Containers in the host's network get the bytes of their calls as network metrics. */
+/*
+ * All calls of the window are in: containers in the host's network get their bytes as network
+ * metrics. Without this call, because they could not be read, those metrics stay absent.
+ */
 void window_finish(struct window *w);
 
 /* Safe on a zeroed struct and twice. */
