@@ -23,11 +23,27 @@ static int find(char *path, size_t size, const char *pattern)
 	return 0;
 }
 
+static int write_file(const struct service *s, const char *name, size_t bytes)
+{
+	char path[160];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/%s", s->dir, name);
+	f = fopen(path, "we");
+	if (!f)
+		return -errno;
+	while (bytes--)
+		fputc('x', f);
+	return fclose(f) ? -errno : 0;
+}
+
 static int start_nginx(struct service *s, const struct traffic_cgroup *g)
 {
 	char path[160], log[200];
 	FILE *f;
 
+	if (write_file(s, "http", 1024)) /* what sage-caller asks for; goes by sendfile */
+		return -EIO;
 	snprintf(path, sizeof(path), "%s/nginx.conf", s->dir);
 	snprintf(log, sizeof(log), "%s/error.log", s->dir);
 	f = fopen(path, "we");
@@ -36,11 +52,14 @@ static int start_nginx(struct service *s, const struct traffic_cgroup *g)
 	fprintf(f,
 		"daemon off; master_process off; pid %s/pid; error_log %s;\n"
 		"events {}\n"
-		"http { access_log off; client_body_temp_path %s; proxy_temp_path %s;\n"
+		"http { access_log off; sendfile on; tcp_nopush on; keepalive_requests "
+		"1000000000;\n"
+		"client_body_temp_path %s; proxy_temp_path %s;\n"
 		"fastcgi_temp_path %s; uwsgi_temp_path %s; scgi_temp_path %s;\n"
 		"server { listen 127.0.0.1:%u;\n"
-		"location / { return 200 \"ok\\n\"; } location /bad { return 503; } } }\n",
-		s->dir, log, s->dir, s->dir, s->dir, s->dir, s->dir, s->port);
+		"location / { return 200 \"ok\\n\"; } location /bad { return 503; }\n"
+		"location = /http { root %s; } } }\n",
+		s->dir, log, s->dir, s->dir, s->dir, s->dir, s->dir, s->port, s->dir);
 	fclose(f);
 	s->pid = traffic_exec(g, (char *[]){"nginx", "-e", log, "-c", path, NULL});
 	return 0;
@@ -69,6 +88,27 @@ static int start_postgresql(struct service *s, const struct traffic_cgroup *g)
 	return 0;
 }
 
+/* A tier has its port, so it gets a subnet of its own, in which it is the tenth. */
+static int start_thrift(struct service *s, const struct traffic_cgroup *g)
+{
+	unsigned pid = (unsigned)getpid();
+	char path[160], subnet[12];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/topology.conf", s->dir);
+	f = fopen(path, "we");
+	if (!f)
+		return -errno;
+	fputs("service thrift protocol=thrift cpu_us=0 reply_bytes=100\n", f);
+	if (fclose(f))
+		return -errno;
+	s->port = 9090;
+	snprintf(subnet, sizeof(subnet), "127.%u.%u", pid >> 8 & 0xff, pid & 0xff);
+	snprintf(s->address, sizeof(s->address), "%s.10", subnet);
+	s->pid = traffic_exec(g, (char *[]){SAGE_TIER, path, "thrift", subnet, s->dir, NULL});
+	return 0;
+}
+
 static int start_by_arguments(
 	struct service *s, enum service_kind kind, const struct traffic_cgroup *g)
 {
@@ -87,7 +127,7 @@ static int start_by_arguments(
 int service_start(struct service *s, enum service_kind kind, const struct traffic_cgroup *g)
 {
 	static const char *const program[] = {"/usr/sbin/nginx", "/usr/bin/redis-server",
-		"/usr/bin/memcached", "/usr/lib/postgresql/*/bin/postgres"};
+		"/usr/bin/memcached", "/usr/lib/postgresql/*/bin/postgres", SAGE_TIER};
 	char path[128];
 	int err;
 
@@ -98,17 +138,20 @@ int service_start(struct service *s, enum service_kind kind, const struct traffi
 	if (!mkdtemp(s->dir))
 		return -errno;
 	close(traffic_listen(&s->port));
+	snprintf(s->address, sizeof(s->address), "127.0.0.1");
 	if (kind == SERVICE_NGINX)
 		err = start_nginx(s, g);
 	else if (kind == SERVICE_POSTGRESQL)
 		err = start_postgresql(s, g);
+	else if (kind == SERVICE_THRIFT)
+		err = start_thrift(s, g);
 	else
 		err = start_by_arguments(s, kind, g);
 	if (err) {
 		service_stop(s);
 		return err;
 	}
-	close(traffic_connect(s->port));
+	close(traffic_connect_to(s->address, s->port));
 	return 0;
 }
 

@@ -1,5 +1,5 @@
 /*
- * Real servers for the capture tests, on a free port of 127.0.0.1, in a given cgroup.
+ * Real servers for the capture tests, on a free port of loopback, in a given cgroup.
  *
  * service_start() returns when the server accepts connections. -ENOENT: not installed.
  * service_stop() ends it and removes its directory; safe on a zeroed service.
@@ -12,11 +12,18 @@
 
 #include "tests/bpf/traffic.h"
 
-enum service_kind { SERVICE_NGINX, SERVICE_REDIS, SERVICE_MEMCACHED, SERVICE_POSTGRESQL };
+enum service_kind {
+	SERVICE_NGINX,
+	SERVICE_REDIS,
+	SERVICE_MEMCACHED,
+	SERVICE_POSTGRESQL,
+	SERVICE_THRIFT /* a tier of the testbed */
+};
 
 struct service {
 	pid_t pid;
 	uint16_t port;
+	char address[16]; /* of 127.0.0.0/8 */
 	char dir[128];
 };
 

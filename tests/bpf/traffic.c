@@ -154,10 +154,17 @@ int traffic_listen(uint16_t *port)
 
 int traffic_connect(uint16_t port)
 {
+	return traffic_connect_to("127.0.0.1", port);
+}
+
+int traffic_connect_to(const char *address, uint16_t port)
+{
 	struct sockaddr_in a = loopback(port);
 	uint64_t deadline = clock_monotonic_ns() + PATIENCE_NS;
 	int one = 1;
 
+	if (inet_pton(AF_INET, address, &a.sin_addr) != 1)
+		refuse(address);
 	for (;;) {
 		int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 

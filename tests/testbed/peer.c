@@ -48,7 +48,7 @@ static int rpc_receive(struct peer *p, bool *ok)
 	return p->protocol->receive_reply(&p->stream, &p->call, ok);
 }
 
-const struct peer_protocol peer_rpc = {rpc_open, rpc_close, rpc_send, rpc_receive};
+const struct peer_protocol peer_rpc = {rpc_open, rpc_close, rpc_send, rpc_receive, NULL};
 
 const struct peer_protocol *peer_protocol_of(const struct service *s)
 {

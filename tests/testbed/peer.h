@@ -24,6 +24,8 @@ struct peer_protocol {
 	/* Both return 0 or -errno; after a failure the connection must be closed. */
 	int (*send)(struct peer *p, struct random *r);
 	int (*receive)(struct peer *p, bool *ok);
+	/* Store all that calls will ask a new server for; NULL where nothing is. 0 or -errno. */
+	int (*fill)(struct peer *p, const struct service *s);
 };
 
 extern const struct peer_protocol peer_rpc, peer_redis, peer_memcached, peer_postgresql;

@@ -77,4 +77,20 @@ static int cache_receive(struct peer *p, bool *ok)
 	return 0;
 }
 
-const struct peer_protocol peer_memcached = {cache_open, cache_close, cache_send, cache_receive};
+static int cache_fill(struct peer *p, const struct service *s)
+{
+	char key[32];
+
+	(void)s;
+	for (unsigned i = 0; i < PEER_KEYS; i++) {
+		size_t size = (size_t)snprintf(key, sizeof(key), "key:%u", i);
+
+		if (memcached_set(p->cache, key, size, p->value, p->value_bytes, 0, 0) !=
+			MEMCACHED_SUCCESS)
+			return -EIO;
+	}
+	return 0;
+}
+
+const struct peer_protocol peer_memcached = {
+	cache_open, cache_close, cache_send, cache_receive, cache_fill};

@@ -67,5 +67,21 @@ static int database_receive(struct peer *p, bool *ok)
 	return 0;
 }
 
+static int database_fill(struct peer *p, const struct service *s)
+{
+	char sql[256];
+	PGresult *result;
+	bool good;
+
+	snprintf(sql, sizeof(sql),
+		"CREATE TABLE post (id int PRIMARY KEY, seen int, body text);"
+		"INSERT INTO post SELECT i, 0, repeat('x', %u) FROM generate_series(0, %d) i",
+		(unsigned)s->reply_bytes, PEER_KEYS - 1);
+	result = PQexec(p->database, sql);
+	good = PQresultStatus(result) == PGRES_COMMAND_OK;
+	PQclear(result);
+	return good ? 0 : -EIO;
+}
+
 const struct peer_protocol peer_postgresql = {
-	database_open, database_close, database_send, database_receive};
+	database_open, database_close, database_send, database_receive, database_fill};

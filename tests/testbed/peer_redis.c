@@ -63,4 +63,19 @@ static int redis_receive(struct peer *p, bool *ok)
 	return 0;
 }
 
-const struct peer_protocol peer_redis = {redis_open, redis_close, redis_send, redis_receive};
+static int redis_fill(struct peer *p, const struct service *s)
+{
+	(void)s;
+	for (unsigned key = 0; key < PEER_KEYS; key++) {
+		redisReply *reply =
+			redisCommand(p->redis, "SET key:%u %b", key, p->value, p->value_bytes);
+
+		if (!reply)
+			return -EIO;
+		freeReplyObject(reply);
+	}
+	return 0;
+}
+
+const struct peer_protocol peer_redis = {
+	redis_open, redis_close, redis_send, redis_receive, redis_fill};

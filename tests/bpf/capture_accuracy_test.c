@@ -1,0 +1,162 @@
+/*
+ * Real servers called through real client libraries, over several connections at once: every
+ * call is counted at both ends, and what it took is what its client says. Once per strategy.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "tests/bpf/accuracy.h"
+
+static const char *strategy;
+static struct capture *capture;
+static struct traffic_cgroup front, back;
+static struct service service[ACCURACY_SERVERS];
+
+static const struct accuracy_load low = {
+	.connections = 4, .rate = 400, .seconds = 0.5, .cpu = -1}; /* 50 calls each */
+static const struct accuracy_load moderate = {
+	.connections = 8, .rate = 4000, .seconds = 1, .cpu = -1};
+
+/* The budget is 20 us, and `./run bench accuracy` shows it; here other work may run beside. */
+#define NEAR_NS 50000
+
+static struct accuracy measure(
+	const struct accuracy_server *server, const struct accuracy_load *load)
+{
+	const struct service *s = &service[server - accuracy_server];
+	struct accuracy a;
+
+	if (!s->pid) {
+		printf("skipped: %s is not installed\n", server->name);
+		skip();
+	}
+	assert_int_equal(accuracy_run(capture, s, server, &front, &back, load, &a), 0);
+	assert_int_equal(a.client.errors, 0);
+	assert_true((double)a.client.done >= 0.9 * load->rate * load->seconds);
+	return a;
+}
+
+/* Where the bytes of sends are not seen, a start-up cannot be told from a call by its client. */
+static unsigned start_ups(const struct accuracy_server *server, const struct accuracy_load *load)
+{
+	bool blind = !strcmp(strategy, "length") && server->protocol == WIRE_POSTGRESQL;
+
+	return blind ? load->connections : 0;
+}
+
+/* At that load nothing may be missing, and nothing twice. */
+static void every_call_at_low_load_is_counted(void **state)
+{
+	const struct accuracy_server *server = *state;
+	struct accuracy a = measure(server, &low);
+
+	assert_int_equal(a.seen.client.sum.calls, a.client.done + start_ups(server, &low));
+	assert_int_equal(a.seen.server.sum.calls, a.client.done);
+	assert_int_equal(a.seen.client.sum.protocol, server->protocol);
+	assert_int_equal(a.seen.server.sum.protocol, server->protocol);
+}
+
+static void assert_share(
+	const char *end, uint64_t calls, const struct accuracy *a, unsigned start_ups)
+{
+	double done = (double)a->client.done;
+
+	if ((double)calls < 0.999 * done || (double)calls > 1.001 * done + start_ups)
+		fail_msg("%s: the %s's end has %llu of %.0f calls", strategy, end,
+			(unsigned long long)calls, done);
+}
+
+/* On a machine with other work a p99 of a second's calls moves: each may take a few runs. */
+static void moderate_load_is_counted_with_its_latencies(void **state)
+{
+	static const double quantile[] = {0.5, 0.9, 0.99};
+	double error_ns[3];
+	bool near[3] = {false};
+
+	for (int tries = 0; tries < 4 && !(near[0] && near[1] && near[2]); tries++) {
+		struct accuracy a = measure(*state, &moderate);
+
+		assert_share("client", a.seen.client.sum.calls, &a, start_ups(*state, &moderate));
+		assert_share("server", a.seen.server.sum.calls, &a, 0);
+		for (size_t i = 0; i < 3; i++)
+			if (!near[i])
+				near[i] = accuracy_near(&a, quantile[i], NEAR_NS, &error_ns[i]);
+	}
+	for (size_t i = 0; i < 3; i++)
+		if (!near[i])
+			fail_msg("%s: p%.0f: captured less the client's own: %.1f us", strategy,
+				100 * quantile[i], error_ns[i] / 1000);
+}
+
+static int set_up(void **state)
+{
+	struct capture_options o = {.cgroup_subsys = traffic_cgroup_subsys(), .strategy = strategy};
+
+	(void)state;
+	return capture_open(&capture, &o);
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	capture_close(capture);
+	return 0;
+}
+
+static int run_strategy(void)
+{
+	struct CMUnitTest test[2 * ACCURACY_SERVERS];
+	char name[2 * ACCURACY_SERVERS][64];
+
+	for (size_t i = 0; i < ACCURACY_SERVERS; i++) {
+		void *server = (void *)(uintptr_t)&accuracy_server[i];
+		const char *what = accuracy_server[i].name;
+
+		snprintf(name[2 * i], sizeof(name[0]), "every_call_is_counted: %s", what);
+		snprintf(name[2 * i + 1], sizeof(name[0]), "moderate_load: %s", what);
+		test[2 * i] = (struct CMUnitTest){.name = name[2 * i],
+			.test_func = every_call_at_low_load_is_counted,
+			.initial_state = server};
+		test[2 * i + 1] = (struct CMUnitTest){.name = name[2 * i + 1],
+			.test_func = moderate_load_is_counted_with_its_latencies,
+			.initial_state = server};
+	}
+	return cmocka_run_group_tests_name(strategy, test, set_up, tear_down);
+}
+
+int main(int argc, char **argv)
+{
+	int failed = 0;
+
+	log_init("capture_accuracy_test", LOG_INFO);
+	if (geteuid() != 0) {
+		printf("skipped: loading BPF programs needs root\n");
+		return 77;
+	}
+	if (traffic_cgroup_open(&front, "front") || traffic_cgroup_open(&back, "back"))
+		return 1;
+	if (accuracy_prefer(&front))
+		printf("the client gets no real-time priority: its record holds waits for a CPU\n");
+	for (size_t i = 0; i < ACCURACY_SERVERS; i++) {
+		int err = accuracy_start(&service[i], &accuracy_server[i], &back);
+
+		if (err)
+			printf("%s: not started: %s\n", accuracy_server[i].name, strerror(-err));
+	}
+	for (unsigned i = 0; (strategy = capture_strategy_name(i)); i++)
+		if (argc < 2 || !strcmp(argv[1], strategy))
+			failed += run_strategy();
+	for (size_t i = 0; i < ACCURACY_SERVERS; i++)
+		service_stop(&service[i]);
+	traffic_cgroup_close(&front);
+	traffic_cgroup_close(&back);
+	return failed;
+}
