@@ -26,6 +26,8 @@ struct net_call {
 	net_done_fn *done;
 	void *arg;
 	int timeout_ms;
+	pthread_mutex_t lock; /* below; held from looking at it to what nng is told */
+	bool cancelled;       /* since the start: between send and receive nng has none to end */
 };
 
 struct net_client {
@@ -184,6 +186,23 @@ static void finish_call(struct net_call *call, int error, const void *answer, si
 	call->done(call->arg, error, answer, size);
 }
 
+/* The request is on its way: wait for the answer, unless that was called off meanwhile. */
+static void await_answer(struct net_call *call)
+{
+	bool cancelled;
+
+	pthread_mutex_lock(&call->lock);
+	cancelled = call->cancelled;
+	if (!cancelled) {
+		call->state = CALL_RECEIVING;
+		nng_aio_set_timeout(call->aio, call->timeout_ms);
+		nng_ctx_recv(call->context, call->aio);
+	}
+	pthread_mutex_unlock(&call->lock);
+	if (cancelled)
+		finish_call(call, -ECANCELED, NULL, 0);
+}
+
 static void call_event(void *arg)
 {
 	struct net_call *call = arg;
@@ -193,9 +212,7 @@ static void call_event(void *arg)
 	switch (call->state) {
 	case CALL_SENDING:
 		if (!status) {
-			call->state = CALL_RECEIVING;
-			nng_aio_set_timeout(call->aio, call->timeout_ms);
-			nng_ctx_recv(call->context, call->aio);
+			await_answer(call);
 			return;
 		}
 		nng_msg_free(message); /* a failed send leaves it ours */
@@ -233,6 +250,7 @@ int net_call_open(struct net_call **out, struct net_client *c, net_done_fn *done
 		error = net_errno(nng_aio_alloc(&call->aio, call_event, call));
 	if (error)
 		return error;
+	pthread_mutex_init(&call->lock, NULL);
 	c->calls++;
 	*out = call;
 	return 0;
@@ -252,7 +270,10 @@ int net_call_start(struct net_call *call, const void *data, size_t size, int tim
 	call->timeout_ms = timeout_ms;
 	nng_aio_set_msg(call->aio, message);
 	nng_aio_set_timeout(call->aio, SEND_MS);
+	pthread_mutex_lock(&call->lock);
+	call->cancelled = false;
 	nng_ctx_send(call->context, call->aio);
+	pthread_mutex_unlock(&call->lock);
 	return 0;
 }
 
@@ -264,5 +285,8 @@ void net_call_pause(struct net_call *call, int ms)
 
 void net_call_cancel(struct net_call *call)
 {
+	pthread_mutex_lock(&call->lock);
+	call->cancelled = true;
 	nng_aio_cancel(call->aio);
+	pthread_mutex_unlock(&call->lock);
 }
