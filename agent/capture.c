@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "agent/capture_listeners.h"
@@ -87,9 +88,21 @@ static const char *strategy_lacks(const struct strategy *s)
 	return NULL;
 }
 
+/*
+ * The coarse clocks move once per jiffy. CONFIG_HZ would need the kernel's configuration, which
+ * is a file of the host that a container does not see.
+ */
+static uint32_t jiffy_ns(void)
+{
+	struct timespec t;
+
+	return clock_getres(CLOCK_MONOTONIC_COARSE, &t) ? 0 : (uint32_t)t.tv_nsec;
+}
+
 static int configure(struct capture *c, const struct capture_options *o)
 {
 	uint32_t connections = o->max_connections ? o->max_connections : DEFAULT_CONNECTIONS;
+	uint32_t tick_ns = jiffy_ns();
 	int32_t subsystem = o->cgroup_subsys;
 	uint8_t root = o->include_root;
 	const struct strategy *s = c->strategy;
@@ -97,6 +110,7 @@ static int configure(struct capture *c, const struct capture_options *o)
 
 	if ((err = probe_set(c->probe, "max_connections", &connections, sizeof(connections))) ||
 		(err = probe_set(c->probe, "cgroup_subsystem", &subsystem, sizeof(subsystem))) ||
+		(err = probe_set(c->probe, "tick_ns", &tick_ns, sizeof(tick_ns))) ||
 		(err = probe_set(c->probe, "include_root", &root, sizeof(root))) ||
 		(err = probe_resize(c->probe, "edges", c->max_edges)) ||
 		(err = probe_resize(c->probe, "ends", connections)))

@@ -15,6 +15,7 @@
 const volatile __u32 max_connections = 16384;
 const volatile __s32 cgroup_subsystem = -1; /* of which v1 controller; -1 = v2 */
 const volatile __u8 include_root;
+const volatile __u32 tick_ns; /* a jiffy; 0 = unknown */
 
 /* ---- counters the agent reads and the window's number it writes, live */
 
@@ -76,8 +77,6 @@ static __always_inline __u64 send_time(
 	return !held && stamp > last && stamp <= now ? stamp : now;
 }
 
-extern int CONFIG_HZ __kconfig __weak; /* 0 where the kernel does not tell its configuration */
-
 /*
  * When the bytes a reader gets now had come. A server that is out of threads or of CPU leaves
  * requests in the receive queue, and that wait is the server's, not the network's. TCP
@@ -87,13 +86,12 @@ extern int CONFIG_HZ __kconfig __weak; /* 0 where the kernel does not tell its c
  */
 static __always_inline __u64 arrival_time(__u64 stamp_ns, __u32 data_jiffies, __u64 now)
 {
-	__u64 came = stamp_ns < now ? stamp_ns : now, tick, waited;
+	__u64 came = stamp_ns < now ? stamp_ns : now, waited;
 
-	if (CONFIG_HZ <= 0)
+	if (!tick_ns)
 		return came;
-	tick = 1000000000ULL / (__u64)CONFIG_HZ;
-	waited = (__u64)((__u32)bpf_jiffies64() - data_jiffies) * tick;
-	return waited < now && waited > now - came + 2 * tick ? now - waited : came;
+	waited = (__u64)((__u32)bpf_jiffies64() - data_jiffies) * tick_ns;
+	return waited < now && waited > now - came + 2ULL * tick_ns ? now - waited : came;
 }
 
 /* A thread that serves. */
