@@ -77,9 +77,15 @@ struct capture {
 	struct rpc_edge value;
 };
 
-/* What the kernel lacks for a strategy, or NULL. */
-static const char *strategy_lacks(const struct strategy *s)
+const char *capture_strategy_at(size_t rank)
 {
+	return rank < STRATEGIES ? strategies[rank].name : NULL;
+}
+
+const char *capture_strategy_lacks(size_t rank)
+{
+	const struct strategy *s = &strategies[rank];
+
 	for (size_t i = 0; i < sizeof(s->tracepoint) / sizeof(s->tracepoint[0]); i++)
 		if (s->tracepoint[i] && !probe_kernel_has_tracepoint(s->tracepoint[i]))
 			return s->tracepoint[i];
@@ -149,10 +155,10 @@ static int start(struct capture *c)
 	return probe_attach(c->probe);
 }
 
-static int try_strategy(
-	struct capture *c, const struct strategy *s, const struct capture_options *o)
+static int try_strategy(struct capture *c, size_t rank, const struct capture_options *o)
 {
-	const char *lacks = strategy_lacks(s);
+	const struct strategy *s = &strategies[rank];
+	const char *lacks = capture_strategy_lacks(rank);
 	int err;
 
 	if (lacks) {
@@ -185,7 +191,7 @@ int capture_open(struct capture **out, const struct capture_options *o)
 	for (size_t i = 0; i < STRATEGIES; i++) {
 		if (o->strategy && strcmp(o->strategy, strategies[i].name) != 0)
 			continue;
-		err = try_strategy(c, &strategies[i], o);
+		err = try_strategy(c, i, o);
 		if (!err) {
 			*out = c;
 			return 0;

@@ -13,6 +13,7 @@
 #define SAGE_AGENT_CAPTURE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "common/hist.h"
@@ -25,7 +26,7 @@ struct capture_options {
 	unsigned max_connections; /* sockets tracked at a time; 0 = 16,384 */
 	bool include_root;        /* also tasks in the root cgroup */
 	int cgroup_subsys;        /* number of the v1 controller whose cgroups count; -1 = v2 */
-	const char *strategy;     /* "socket", "length" or "syscall"; NULL = the first that loads */
+	const char *strategy;     /* by name; NULL = the first that loads */
 };
 
 /* What one end saw of the calls between a container and a peer in one window. */
@@ -48,6 +49,12 @@ struct capture_edge {
 	struct hist
 		self; /* server: latency less own calls; counts only calls where that is known */
 };
+
+/* Name of the strategy at `rank`, 0 = the best; NULL past the last. */
+const char *capture_strategy_at(size_t rank);
+
+/* What this kernel lacks for the strategy at `rank`; NULL = nothing. */
+const char *capture_strategy_lacks(size_t rank);
 
 /*
  * Load and attach the best strategy this kernel takes. Logs which were refused and

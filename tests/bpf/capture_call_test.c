@@ -14,6 +14,7 @@
 #include "agent/capture.h"
 #include "common/log.h"
 #include "tests/bpf/seen.h"
+#include "tests/bpf/strategies.h"
 #include "tests/bpf/traffic.h"
 
 static const char *strategy;
@@ -354,7 +355,7 @@ static int tear_down(void **state)
 	return 0;
 }
 
-int main(int argc, char **argv)
+static int run(const char *name)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_call_is_counted_at_both_ends),
@@ -369,19 +370,17 @@ int main(int argc, char **argv)
 		cmocka_unit_test(calls_in_parallel_are_waited_for_once),
 		cmocka_unit_test(the_last_call_before_silence_is_counted),
 	};
-	static const char *const all[] = {"socket", "length", "syscall"};
-	int failed = 0;
 
+	strategy = name;
+	return cmocka_run_group_tests_name(strategy, tests, set_up, tear_down);
+}
+
+int main(int argc, char **argv)
+{
 	log_init("capture_call_test", LOG_INFO);
 	if (geteuid() != 0) {
 		printf("skipped: loading BPF programs needs root\n");
 		return 77;
 	}
-	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
-		strategy = all[i];
-		if (argc > 1 && strcmp(argv[1], strategy) != 0)
-			continue;
-		failed += cmocka_run_group_tests_name(strategy, tests, set_up, tear_down);
-	}
-	return failed;
+	return strategies_run(run, argc > 1 ? argv[1] : NULL);
 }

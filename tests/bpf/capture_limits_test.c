@@ -13,6 +13,7 @@
 #include "agent/capture.h"
 #include "common/log.h"
 #include "tests/bpf/seen.h"
+#include "tests/bpf/strategies.h"
 #include "tests/bpf/traffic.h"
 
 static const char *strategy;
@@ -207,7 +208,7 @@ static void an_unknown_strategy_is_refused(void **state)
 	assert_null(c);
 }
 
-int main(void)
+static int run(const char *name)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(connections_older_than_the_agent_are_counted),
@@ -216,8 +217,14 @@ int main(void)
 		cmocka_unit_test(the_root_cgroup_is_left_out_unless_asked_for),
 		cmocka_unit_test(an_unknown_strategy_is_refused),
 	};
-	static const char *const all[] = {"socket", "length", "syscall"};
-	int failed = 0;
+
+	strategy = name;
+	return cmocka_run_group_tests_name(strategy, tests, NULL, NULL);
+}
+
+int main(void)
+{
+	int failed;
 
 	log_init("capture_limits_test", LOG_INFO);
 	if (geteuid() != 0) {
@@ -226,10 +233,7 @@ int main(void)
 	}
 	if (traffic_cgroup_open(&front, "front") || traffic_cgroup_open(&back, "back"))
 		return 1;
-	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
-		strategy = all[i];
-		failed += cmocka_run_group_tests_name(strategy, tests, NULL, NULL);
-	}
+	failed = strategies_run(run, NULL);
 	traffic_cgroup_close(&front);
 	traffic_cgroup_close(&back);
 	return failed;

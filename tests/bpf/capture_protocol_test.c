@@ -16,6 +16,7 @@
 #include "common/log.h"
 #include "tests/bpf/seen.h"
 #include "tests/bpf/service.h"
+#include "tests/bpf/strategies.h"
 #include "tests/bpf/traffic.h"
 
 static const char *strategy;
@@ -293,7 +294,7 @@ static int tear_down(void **state)
 	return 0;
 }
 
-static int run_all(void)
+static int run(const char *name)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(nginx_speaks_http_and_its_5xx_are_errors),
@@ -303,14 +304,9 @@ static int run_all(void)
 		cmocka_unit_test(thrift_one_way_calls_are_no_latency),
 		cmocka_unit_test(messages_to_a_redis_subscriber_are_no_latency),
 	};
-	static const char *const all[] = {"socket", "length", "syscall"};
-	int failed = 0;
 
-	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
-		strategy = all[i];
-		failed += cmocka_run_group_tests_name(strategy, tests, set_up, tear_down);
-	}
-	return failed;
+	strategy = name;
+	return cmocka_run_group_tests_name(strategy, tests, set_up, tear_down);
 }
 
 int main(void)
@@ -330,7 +326,7 @@ int main(void)
 		if (err)
 			printf("server %u: not started: %s\n", kind, strerror(-err));
 	}
-	failed = run_all();
+	failed = strategies_run(run, NULL);
 	for (unsigned kind = 0; kind <= SERVICE_POSTGRESQL; kind++)
 		service_stop(&service[kind]);
 	traffic_cgroup_close(&front);
