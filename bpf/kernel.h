@@ -118,6 +118,7 @@ struct tcp_sock {
 	__u64 tcp_wstamp_ns; /* CLOCK_MONOTONIC of the last segment sent (4.20+) */
 	__u64 tcp_mstamp;    /* the same clock in us, of the last segment received or sent */
 	__u32 srtt_us;       /* eighths of a microsecond */
+	__u32 rcv_nxt;
 	__u32 copied_seq;
 	__u32 write_seq;
 	__u32 snd_nxt;

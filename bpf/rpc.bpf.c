@@ -60,6 +60,7 @@ static __always_inline struct sock_now sock_now(struct sock *sk)
 	now.retransmits = tcp->total_retrans;
 	now.segments = tcp->segs_out;
 	now.rtt_us = tcp->srtt_us >> 3;
+	now.unread = tcp->rcv_nxt - tcp->copied_seq;
 	return now;
 }
 

@@ -354,8 +354,22 @@ static __always_inline void connection_connected(struct sock *sk, __u64 now)
 	connection_address(c, sk);
 	counters = sock_now(sk);
 	connection_mark(c, &counters);
+	ends_forget(c);
 	if (c->connect_ns)
 		c->connect_us = (__u32)((now - c->connect_ns) / 1000) + 1;
+}
+
+/*
+ * A client that has half-closed loses its connection as the server closes: the answer that
+ * waits in the receive queue will be read unseen. It ended when it came.
+ */
+static __always_inline void connection_left_unread(
+	struct rpc_connection *c, struct sock *sk, __u64 now)
+{
+	if (c->role != ROLE_CLIENT || !c->start_ns || c->end_ns || sock_now(sk).unread <= 1)
+		return;
+	c->end_ns = now;
+	thread_returned(c, now, true);
 }
 
 static __always_inline void connection_closed(struct sock *sk, bool for_good, __u64 now)
@@ -366,6 +380,8 @@ static __always_inline void connection_closed(struct sock *sk, bool for_good, __
 	if (!c)
 		return;
 	if (!c->ignored && c->key.cgroup_id) {
+		if (for_good)
+			connection_left_unread(c, sk, now);
 		connection_settle(c, sk);
 		if (for_good && c->start_ns) {
 			e = edge_of(c);

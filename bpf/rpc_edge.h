@@ -96,43 +96,80 @@ static __always_inline void ends_key(const struct rpc_connection *c, struct rpc_
 	k->netns = is_loopback(k->server_addr) ? c->netns : 0;
 }
 
-/* Leave word for the other end of who is at this one. */
-static __always_inline void ends_publish(const struct rpc_connection *c)
+/*
+ * The client's half of that. Where a service's address is redirected (DNAT) the two ends name
+ * different servers, and agree on the client only. False on loopback, which is not redirected.
+ */
+static __always_inline bool ends_key_of_client(struct rpc_ends_key *k)
+{
+	if (is_loopback(k->server_addr))
+		return false;
+	__builtin_memset(k->server_addr, 0, sizeof(k->server_addr));
+	k->server_port = 0;
+	return true;
+}
+
+static __always_inline void ends_put(const struct rpc_ends_key *k, enum rpc_role role, __u64 id)
 {
 	struct rpc_ends fresh = {};
-	struct rpc_ends_key k;
 	struct rpc_ends *e;
-	bool server = c->role == ROLE_SERVER;
+	bool server = role == ROLE_SERVER;
 
-	ends_key(c, &k);
-	fresh.cgroup_id[0] = server ? 0 : c->key.cgroup_id;
-	fresh.cgroup_id[1] = server ? c->key.cgroup_id : 0;
-	e = bpf_map_lookup_elem(&ends, &k);
+	fresh.cgroup_id[0] = server ? 0 : id;
+	fresh.cgroup_id[1] = server ? id : 0;
+	e = bpf_map_lookup_elem(&ends, k);
 	if (!e) {
-		if (bpf_map_update_elem(&ends, &k, &fresh, BPF_NOEXIST) == 0)
+		if (bpf_map_update_elem(&ends, k, &fresh, BPF_NOEXIST) == 0)
 			return;
-		e = bpf_map_lookup_elem(&ends, &k);
+		e = bpf_map_lookup_elem(&ends, k);
 	}
 	if (!e)
 		return;
 	if (server)
-		e->cgroup_id[1] = c->key.cgroup_id;
+		e->cgroup_id[1] = id;
 	else
-		e->cgroup_id[0] = c->key.cgroup_id;
+		e->cgroup_id[0] = id;
+}
+
+/* Leave word for the other end of who is at this one. */
+static __always_inline void ends_publish(const struct rpc_connection *c)
+{
+	struct rpc_ends_key k;
+
+	ends_key(c, &k);
+	ends_put(&k, c->role, c->key.cgroup_id);
+	if (ends_key_of_client(&k))
+		ends_put(&k, c->role, c->key.cgroup_id);
+}
+
+/* A client's port begins a new life: who answered it before does not count. */
+static __always_inline void ends_forget(const struct rpc_connection *c)
+{
+	struct rpc_ends_key k;
+
+	ends_key(c, &k);
+	if (ends_key_of_client(&k))
+		bpf_map_delete_elem(&ends, &k);
+}
+
+static __always_inline __u64 ends_peer(const struct rpc_ends_key *k, enum rpc_role role)
+{
+	struct rpc_ends *e = bpf_map_lookup_elem(&ends, k);
+
+	return !e ? 0 : role == ROLE_SERVER ? e->cgroup_id[0] : e->cgroup_id[1];
 }
 
 static __always_inline void ends_resolve(struct rpc_connection *c)
 {
 	struct rpc_ends_key k;
-	struct rpc_ends *e;
 
 	if (c->key.peer_cgroup_id || c->tries >= PEER_TRIES)
 		return;
 	c->tries++;
 	ends_key(c, &k);
-	e = bpf_map_lookup_elem(&ends, &k);
-	if (e)
-		c->key.peer_cgroup_id = c->role == ROLE_SERVER ? e->cgroup_id[0] : e->cgroup_id[1];
+	c->key.peer_cgroup_id = ends_peer(&k, c->role);
+	if (!c->key.peer_cgroup_id && ends_key_of_client(&k))
+		c->key.peer_cgroup_id = ends_peer(&k, c->role);
 }
 
 /* What the socket has counted since it was last asked. */

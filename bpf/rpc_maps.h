@@ -62,6 +62,7 @@ struct sock_now {
 	__u32 sent, received; /* sequence numbers: bytes, modulo 2^32 */
 	__u32 retransmits, segments;
 	__u32 rtt_us; /* smoothed; 0 = not measured */
+	__u32 unread; /* waiting for the reader; the other end's FIN counts as one */
 };
 
 /*

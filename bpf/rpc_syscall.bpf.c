@@ -53,6 +53,7 @@ static __always_inline struct sock_now sock_now(struct sock *sk)
 	now.retransmits = BPF_CORE_READ(tcp, total_retrans);
 	now.segments = BPF_CORE_READ(tcp, segs_out);
 	now.rtt_us = BPF_CORE_READ(tcp, srtt_us) >> 3;
+	now.unread = BPF_CORE_READ(tcp, rcv_nxt) - now.received;
 	return now;
 }
 

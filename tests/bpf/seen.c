@@ -1,5 +1,7 @@
 #include "tests/bpf/seen.h"
 
+#include <string.h>
+
 #include "common/clock.h"
 
 #define PATIENCE_NS 5000000000ULL
@@ -19,6 +21,8 @@ static void add(struct seen *s, const struct capture_edge *e)
 		return;
 	s->sum.peer_cgroup_id = e->peer_cgroup_id;
 	s->sum.protocol = e->protocol;
+	memcpy(s->sum.local_addr, e->local_addr, sizeof(s->sum.local_addr));
+	memcpy(s->sum.peer_addr, e->peer_addr, sizeof(s->sum.peer_addr));
 	s->sum.calls += e->calls;
 	s->sum.errors += e->errors;
 	s->sum.unanswered += e->unanswered;

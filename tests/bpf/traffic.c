@@ -252,7 +252,7 @@ static uint64_t own_calls(const struct traffic_request *r)
 	return waited;
 }
 
-static void serve_connection(int fd)
+void traffic_serve_connection(int fd)
 {
 	struct traffic_chunk chunk;
 	struct traffic_request r;
@@ -286,7 +286,7 @@ int traffic_serve(void *server)
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 		if (fork() == 0) {
 			prctl(PR_SET_PDEATHSIG, SIGKILL);
-			serve_connection(fd);
+			traffic_serve_connection(fd);
 			_exit(0);
 		}
 		close(fd);

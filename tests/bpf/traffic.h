@@ -67,6 +67,9 @@ struct traffic_server {
 };
 int traffic_serve(void *server);
 
+/* Answer what comes on one connection, until its end. */
+void traffic_serve_connection(int fd);
+
 /*
  * Send one request and read its whole answer. Returns the time it took on this clock in
  * ns, and adds to *waited_ns what the server says it waited for own calls.
