@@ -1,9 +1,9 @@
 /*
- * What being watched costs a saturated server, and the watcher: redis and nginx, in rounds of
- * nothing, sage-agent and bpftrace one after the other, so that what else happens on the
- * machine meets all three alike. Every ratio is to `nothing` of the same round. A last round
- * has the kernel time the BPF programs and compares what the agent counted with what the load
- * sent; it is kept apart because both cost time. Needs root.
+ * What being watched costs a saturated server, and the watcher: each workload in rounds of
+ * nothing, sage-agent, bpftrace and, if one is given, a peer's BPF object, one after the other,
+ * so that what else happens on the machine meets all alike. Every ratio is to `nothing` of the
+ * same round. A last round has the kernel time the BPF programs and compares what the agent
+ * counted with what the load sent; it is kept apart because both cost time. Needs root.
  */
 #include <argp.h>
 #include <errno.h>
@@ -22,13 +22,13 @@
 #define ASK_NS 200000000 /* between two questions to a working agent */
 
 struct options {
-	const char *json;
+	const char *json, *only;
 	unsigned rounds, seconds;
 };
 
 /* ---- one run ------------------------------------------------------------------------- */
 
-static int run_once(const struct workload *w, enum tracer_kind k, struct sample *out)
+static int run_once(struct workload *w, enum tracer_kind k, struct sample *out)
 {
 	struct tracer_usage before;
 	struct kernel_cost cost;
@@ -80,7 +80,7 @@ static int wait_windows(struct asking *a, const struct tracer *t, unsigned more)
 }
 
 /* The agent's first window began before the load; the last call is in the second after it. */
-static int run_asking(const struct workload *w, const struct tracer *t, struct detail *out)
+static int run_asking(struct workload *w, const struct tracer *t, struct detail *out)
 {
 	struct workload_result r;
 	struct asking a = {0};
@@ -104,7 +104,7 @@ static int run_asking(const struct workload *w, const struct tracer *t, struct d
 	return err;
 }
 
-static int run_plain(const struct workload *w, struct detail *out)
+static int run_plain(struct workload *w, struct detail *out)
 {
 	struct workload_result r;
 	pid_t load;
@@ -117,7 +117,7 @@ static int run_plain(const struct workload *w, struct detail *out)
 	return err;
 }
 
-static int run_detail(const struct workload *w, enum tracer_kind k, struct detail *out)
+static int run_detail(struct workload *w, enum tracer_kind k, struct detail *out)
 {
 	struct kernel_cost before;
 	struct tracer t;
@@ -139,7 +139,7 @@ static int run_detail(const struct workload *w, enum tracer_kind k, struct detai
 	return err;
 }
 
-static int run_rounds(struct report *r, const struct workload *w)
+static int run_rounds(struct report *r, struct workload *w)
 {
 	int err = 0;
 
@@ -180,6 +180,19 @@ static int bench_workload(
 	return err;
 }
 
+static bool wanted(enum workload_kind k, const struct options *o)
+{
+	const char *why;
+
+	if (o->only && strcmp(workload_name(k), o->only))
+		return false;
+	if (!workload_there(k, &why)) {
+		printf("without %s: no %s here\n", workload_name(k), why);
+		return false;
+	}
+	return true;
+}
+
 /* What else the machine does goes into every number here. */
 static void print_machine(void)
 {
@@ -190,15 +203,17 @@ static void print_machine(void)
 	printf("capture: %ld CPUs, load %.1f before the start\n", sysconf(_SC_NPROCESSORS_ONLN),
 		load[0]);
 	for (int k = 0; k < TRACER_EMPTY; k++)
-		if (!tracer_there((enum tracer_kind)k, &why))
+		if (!tracer_there((enum tracer_kind)k, &why) && k != TRACER_PEER)
 			printf("without %s: %s\n", tracer_name((enum tracer_kind)k), why);
 	fflush(stdout);
 }
 
 static const struct argp_option option[] = {
 	{"json", 'j', "FILE", 0, "write the numbers here too", 0},
+	{"peer", 'p', "FILE", 0, "a BPF object to be measured beside", 0},
 	{"rounds", 'r', "N", 0, "rounds of each server, 1..50 (5)", 0},
 	{"seconds", 's', "N", 0, "of one run, 1..60 (1)", 0},
+	{"workload", 'w', "NAME", 0, "only redis, nginx, memcached or thrift", 0},
 	{0},
 };
 
@@ -212,6 +227,14 @@ static unsigned number(struct argp_state *state, const char *text, unsigned most
 	return (unsigned)value;
 }
 
+static bool is_workload(const char *text)
+{
+	for (int k = 0; k < WORKLOADS; k++)
+		if (!strcmp(workload_name((enum workload_kind)k), text))
+			return true;
+	return false;
+}
+
 static error_t parse(int key, char *text, struct argp_state *state)
 {
 	struct options *o = state->input;
@@ -220,11 +243,21 @@ static error_t parse(int key, char *text, struct argp_state *state)
 	case 'j':
 		o->json = text;
 		return 0;
+	case 'p':
+		if (access(text, R_OK))
+			argp_error(state, "%s: %s", text, strerror(errno));
+		tracer_use_peer(text);
+		return 0;
 	case 'r':
 		o->rounds = number(state, text, REPORT_ROUNDS);
 		return 0;
 	case 's':
 		o->seconds = number(state, text, 60);
+		return 0;
+	case 'w':
+		if (!is_workload(text))
+			argp_error(state, "%s: no such workload", text);
+		o->only = text;
 		return 0;
 	case ARGP_KEY_ARG:
 		argp_error(state, "%s: unexpected", text);
@@ -249,7 +282,8 @@ int main(int argc, char **argv)
 		return 1;
 	print_machine();
 	for (int k = 0; k < WORKLOADS && !err; k++)
-		err = bench_workload((enum workload_kind)k, &p, &o, all);
+		if (wanted((enum workload_kind)k, &o))
+			err = bench_workload((enum workload_kind)k, &p, &o, all);
 	place_close(&p);
 	if (!err && o.json)
 		err = output_json(o.json, "capture", all);

@@ -41,8 +41,8 @@ int place_open(struct place *p)
 	catch_signals();
 	err = cgroups_open(&p->cgroups);
 	if (err) {
-		fprintf(stderr,
-			"capture_bench: cgroups: a controller is missing in /proc/mounts\n");
+		fprintf(stderr, "%s: cgroups: a controller is missing in /proc/mounts\n",
+			program_invocation_short_name);
 		return err;
 	}
 	snprintf(p->root, sizeof(p->root), "/sage-bench-%d", getpid());
@@ -51,8 +51,8 @@ int place_open(struct place *p)
 	if (!err && !mkdtemp(p->directory))
 		err = -errno;
 	if (err) {
-		fprintf(stderr, "capture_bench: cgroup %s or directory %s: %s; run it as root\n",
-			p->root, p->directory, strerror(-err));
+		fprintf(stderr, "%s: cgroup %s or directory %s: %s; run it as root\n",
+			program_invocation_short_name, p->root, p->directory, strerror(-err));
 		cgroups_remove(&p->cgroups, p->root);
 	}
 	return err;
@@ -147,4 +147,17 @@ void place_read(const char *path, char *text, size_t size)
 	text[n] = 0;
 	if (f)
 		fclose(f);
+}
+
+bool place_has_program(const char *program)
+{
+	char path[512], candidate[640], *at = path, *directory;
+
+	snprintf(path, sizeof(path), "%s", getenv("PATH") ? getenv("PATH") : "/usr/bin");
+	while ((directory = strsep(&at, ":"))) {
+		snprintf(candidate, sizeof(candidate), "%s/%s", directory, program);
+		if (!access(candidate, X_OK))
+			return true;
+	}
+	return false;
 }

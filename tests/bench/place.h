@@ -45,6 +45,9 @@ int place_join(pid_t pid, unsigned timeout_ms);
 /* SIGTERM (or another), then place_join() with 5 s. Does nothing for pid <= 0. */
 void place_stop(pid_t pid, int signal);
 
+/* Whether a program is in PATH. */
+bool place_has_program(const char *program);
+
 /* The first size - 1 bytes of a file; "" when it cannot be read. */
 void place_read(const char *path, char *text, size_t size);
 

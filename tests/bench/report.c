@@ -34,66 +34,80 @@ static struct spread spread(const double *value, unsigned count)
 static const struct column {
 	const char *key, *head, *format;
 	size_t at;
-	bool tracer_only;
+	enum { OF_LOAD, OF_TRACER } of; /* of the load also as a ratio to `nothing` */
 	bool mean; /* not the median: it comes in bursts, longer than a run apart */
 } columns[] = {
-	{"requests_per_s", "requests/s", "%11.0f ", offsetof(struct sample, load.requests_per_s),
-		false, false},
-	{"p50_us", "p50 us", "%8.0f ", offsetof(struct sample, load.p50_us), false, false},
-	{"p99_us", "p99 us", "%8.0f ", offsetof(struct sample, load.p99_us), false, false},
-	{"cpu_ratio", "CPUs", "%8.4f ", offsetof(struct sample, cpu_ratio), true, true},
-	{"rss_mb", "RSS MB", "%8.1f ", offsetof(struct sample, usage.rss_mb), true, false},
-	{"peak_rss_mb", "peak", "%8.1f ", offsetof(struct sample, usage.peak_mb), true, false},
-	{"map_mb", "maps MB", "%8.1f ", offsetof(struct sample, map_mb), true, false},
+	{"requests_per_s", "requests/s", "%10.0f ", offsetof(struct sample, load.requests_per_s),
+		OF_LOAD, false},
+	{"p50_us", "p50 us", "%7.0f ", offsetof(struct sample, load.p50_us), OF_LOAD, false},
+	{"p99_us", "p99 us", "%7.0f ", offsetof(struct sample, load.p99_us), OF_LOAD, false},
+	{"server_cpu_us", "CPU us", "%7.2f ", offsetof(struct sample, load.server_cpu_us), OF_LOAD,
+		false},
+	{"cpu_ratio", "CPUs", "%7.4f ", offsetof(struct sample, cpu_ratio), OF_TRACER, true},
+	{"rss_mb", "RSS MB", "%7.1f ", offsetof(struct sample, usage.rss_mb), OF_TRACER, false},
+	{"peak_rss_mb", "peak", "%7.1f ", offsetof(struct sample, usage.peak_mb), OF_TRACER, false},
+	{"map_mb", "maps MB", "%7.1f ", offsetof(struct sample, map_mb), OF_TRACER, false},
 };
 
 #define COLUMNS (sizeof(columns) / sizeof(*columns))
+
+static double value_of(const struct report *r, int tracer, unsigned round, const struct column *c)
+{
+	double value;
+
+	memcpy(&value, (const char *)&r->sample[tracer][round] + c->at, sizeof(value));
+	return value;
+}
 
 static struct spread column_spread(const struct report *r, int tracer, const struct column *c)
 {
 	double value[REPORT_ROUNDS];
 
 	for (unsigned i = 0; i < r->rounds; i++)
-		memcpy(&value[i], (const char *)&r->sample[tracer][i] + c->at, sizeof(*value));
+		value[i] = value_of(r, tracer, i, c);
 	return spread(value, r->rounds);
 }
 
-static struct spread throughput_spread(const struct report *r, int tracer)
+/* To `nothing` of the same round. */
+static struct spread ratio_spread(const struct report *r, int tracer, const struct column *c)
 {
 	double value[REPORT_ROUNDS];
 
 	for (unsigned i = 0; i < r->rounds; i++)
-		value[i] = r->sample[tracer][i].load.requests_per_s /
-			   r->sample[TRACER_NONE][i].load.requests_per_s;
+		value[i] = value_of(r, tracer, i, c) / value_of(r, TRACER_NONE, i, c);
 	return spread(value, r->rounds);
 }
 
-static void print_throughput_of(const struct report *r, int tracer)
+static void print_rounds_of(const struct report *r, int tracer)
 {
-	struct spread ratio = throughput_spread(r, tracer);
-
 	printf("  %-11s ", tracer_name((enum tracer_kind)tracer));
 	for (size_t i = 0; i < COLUMNS; i++) {
 		const struct column *c = &columns[i];
-		struct spread s = column_spread(r, tracer, c);
+		struct spread s = column_spread(r, tracer, c), ratio;
 
-		if (i == 1)
-			printf("    %5.3f (%.3f .. %.3f) ", ratio.median, ratio.low, ratio.high);
-		if (tracer != TRACER_NONE || !c->tracer_only)
-			printf(c->format, c->mean ? s.mean : s.median);
+		if (c->of == OF_TRACER && tracer == TRACER_NONE)
+			continue;
+		printf(c->format, c->mean ? s.mean : s.median);
+		if (c->of == OF_TRACER)
+			continue;
+		ratio = ratio_spread(r, tracer, c);
+		if (i == 0)
+			printf("%5.3f (%.3f .. %.3f) ", ratio.median, ratio.low, ratio.high);
+		else
+			printf("x%-5.2f ", ratio.median);
 	}
 	putchar('\n');
 }
 
-static void print_throughput(const struct report *r)
+static void print_rounds(const struct report *r)
 {
-	printf("  %-11s %11s %26s ", "", columns[0].head, "of nothing (range)");
+	printf("  %-11s %10s %-22s ", "", columns[0].head, "of nothing (range)");
 	for (size_t i = 1; i < COLUMNS; i++)
-		printf("%8s ", columns[i].head);
+		printf("%7s %s", columns[i].head, columns[i].of == OF_LOAD ? "       " : "");
 	putchar('\n');
 	for (int k = 0; k < TRACER_EMPTY; k++)
 		if (r->there[k])
-			print_throughput_of(r, k);
+			print_rounds_of(r, k);
 }
 
 static void print_sum(int tracer, const char *what, double ns)
@@ -150,7 +164,7 @@ void report_print(const struct report *r, const struct workload *w)
 {
 	printf("%s, %u connections, %u rounds of %u s\n", workload_name(w->kind),
 		WORKLOAD_CONNECTIONS, r->rounds, w->seconds);
-	print_throughput(r);
+	print_rounds(r);
 	print_programs(r);
 	print_captured(&r->detail[TRACER_SAGE]);
 	fflush(stdout);
@@ -180,11 +194,19 @@ static json_t *programs_json(const struct detail *d)
 
 static void set_rounds(json_t *o, const struct report *r, int tracer)
 {
-	json_object_set_new(o, "throughput_ratio", spread_json(throughput_spread(r, tracer)));
-	for (size_t i = 0; i < COLUMNS; i++)
-		if (tracer != TRACER_NONE || !columns[i].tracer_only)
-			json_object_set_new(o, columns[i].key,
-				spread_json(column_spread(r, tracer, &columns[i])));
+	char key[64];
+
+	for (size_t i = 0; i < COLUMNS; i++) {
+		const struct column *c = &columns[i];
+
+		if (c->of == OF_TRACER && tracer == TRACER_NONE)
+			continue;
+		json_object_set_new(o, c->key, spread_json(column_spread(r, tracer, c)));
+		if (c->of == OF_TRACER)
+			continue;
+		snprintf(key, sizeof(key), "%s_ratio", c->key);
+		json_object_set_new(o, key, spread_json(ratio_spread(r, tracer, c)));
+	}
 }
 
 static json_t *tracer_json(const struct report *r, int tracer)

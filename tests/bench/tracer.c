@@ -10,10 +10,13 @@
 
 #define READY_MS 20000
 
-static const char *const name[TRACERS] = {"nothing", "sage-agent", "bpftrace", "empty"};
+static const char *const name[TRACERS] = {"nothing", "sage-agent", "bpftrace", "peer", "empty"};
+
+static const char *peer; /* a BPF object, or NULL */
 
 /* What each says once it traces. */
-static const char *const ready_text[TRACERS] = {NULL, ": watching, ", "tracing", "tracing"};
+static const char *const ready_text[TRACERS] = {
+	NULL, ": watching, ", "tracing", "tracing", "tracing"};
 
 /*
  * Both ends of every call over a socket, on the hooks the agent prefers: what follows a
@@ -42,17 +45,9 @@ const char *tracer_name(enum tracer_kind k)
 	return name[k];
 }
 
-static bool in_path(const char *program)
+void tracer_use_peer(const char *object)
 {
-	char path[512], candidate[640], *at = path, *directory;
-
-	snprintf(path, sizeof(path), "%s", getenv("PATH") ? getenv("PATH") : "/usr/bin");
-	while ((directory = strsep(&at, ":"))) {
-		snprintf(candidate, sizeof(candidate), "%s/%s", directory, program);
-		if (!access(candidate, X_OK))
-			return true;
-	}
-	return false;
+	peer = object;
 }
 
 bool tracer_there(enum tracer_kind k, const char **why)
@@ -60,7 +55,9 @@ bool tracer_there(enum tracer_kind k, const char **why)
 	*why = "";
 	if (k < TRACER_BPFTRACE)
 		return true;
-	if (!in_path("bpftrace"))
+	if (k == TRACER_PEER)
+		*why = peer ? "" : "no BPF object was given with --peer";
+	else if (!place_has_program("bpftrace"))
 		*why = "not installed";
 	else if (access("/sys/kernel/tracing/events/sock/sock_send_length", F_OK))
 		*why = "this kernel has no sock_send_length tracepoint, or tracefs is not mounted";
@@ -95,8 +92,21 @@ static pid_t start_bpftrace(struct tracer *t, const struct place *p)
 	return place_start(p, NULL, t->log, argv);
 }
 
+static pid_t start_peer(struct tracer *t, const struct place *p)
+{
+	char *argv[] = {(char *)SAGE_PEER_OBJECT, (char *)peer, NULL};
+
+	return place_start(p, NULL, t->log, argv);
+}
+
 int tracer_start(struct tracer *t, enum tracer_kind k, const struct place *p)
 {
+	static pid_t (*const start[TRACERS])(struct tracer *, const struct place *) = {
+		[TRACER_SAGE] = start_sage,
+		[TRACER_BPFTRACE] = start_bpftrace,
+		[TRACER_PEER] = start_peer,
+		[TRACER_EMPTY] = start_bpftrace,
+	};
 	char text[4096];
 	int err;
 
@@ -104,12 +114,13 @@ int tracer_start(struct tracer *t, enum tracer_kind k, const struct place *p)
 	if (k == TRACER_NONE)
 		return 0;
 	place_file(p, "tracer.log", t->log);
-	t->pid = k == TRACER_SAGE ? start_sage(t, p) : start_bpftrace(t, p);
+	t->pid = start[k](t, p);
 	err = t->pid < 0 ? t->pid : place_wait(t->pid, is_ready, t, READY_MS);
 	if (!err)
 		return 0;
 	place_read(t->log, text, sizeof(text));
-	fprintf(stderr, "capture_bench: %s did not start: %s\n%s\n", name[k], strerror(-err), text);
+	fprintf(stderr, "%s: %s did not start: %s\n%s\n", program_invocation_short_name, name[k],
+		strerror(-err), text);
 	tracer_stop(t);
 	return err;
 }

@@ -1,6 +1,7 @@
 /*
- * What watches a run: nothing, sage-agent, or bpftrace tracing the same calls into histograms;
- * and what that costs by the kernel's own account. Main thread only.
+ * What watches a run: nothing, sage-agent, bpftrace tracing the same calls into histograms, or
+ * a BPF object of somebody else; and what that costs by the kernel's own account. Main thread
+ * only.
  */
 #ifndef SAGE_TESTS_BENCH_TRACER_H
 #define SAGE_TESTS_BENCH_TRACER_H
@@ -13,6 +14,7 @@ enum tracer_kind {
 	TRACER_NONE,
 	TRACER_SAGE,
 	TRACER_BPFTRACE,
+	TRACER_PEER,  /* the object given to tracer_use_peer() */
 	TRACER_EMPTY, /* bpftrace with probes that do nothing: what a run costs here at least */
 	TRACERS
 };
@@ -24,6 +26,9 @@ struct tracer {
 };
 
 const char *tracer_name(enum tracer_kind k);
+
+/* Measure this BPF object too; the path must stay good. */
+void tracer_use_peer(const char *object);
 
 /* Whether it can be had here; `why` says why not. */
 bool tracer_there(enum tracer_kind k, const char **why);
