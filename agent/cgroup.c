@@ -11,6 +11,7 @@ static const char *const controller_name[CGROUP_CONTROLLERS] = {
 	[CGROUP_CPUACCT] = "cpuacct",
 	[CGROUP_MEMORY] = "memory",
 	[CGROUP_BLKIO] = "blkio",
+	[CGROUP_PERF] = "perf_event",
 };
 
 static bool has_option(const char *options, const char *wanted)
@@ -80,6 +81,7 @@ int cgroup_tree_find(struct cgroup_tree *t, const char *mountinfo, const char *b
 		for (int c = 0; c < CGROUP_CONTROLLERS; c++)
 			memcpy(found.mount[c], found.unified, CGROUP_MOUNT);
 	}
+	copy_mount(found.mount[CGROUP_PERF], found.unified);
 	*t = found;
 	return 0;
 }

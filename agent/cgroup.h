@@ -18,6 +18,7 @@ enum cgroup_controller {
 	CGROUP_CPUACCT,
 	CGROUP_MEMORY,
 	CGROUP_BLKIO,
+	CGROUP_PERF, /* on v2, and where v1 has none mounted: the unified hierarchy */
 	CGROUP_CONTROLLERS
 };
 

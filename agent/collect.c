@@ -155,6 +155,7 @@ struct wire_window *collect_window(struct collector *c, uint64_t start_ns, uint6
 			kubernetes_name(c->o.names, k->name.container, to->service, to->name);
 		metric = to->metric;
 		counters_read(&k->counters, clock_monotonic_ns(), metric);
+		perf_read(&k->perf, elapsed_ns, metric);
 		if (c->sched)
 			fill_sched(c, slot, elapsed_ns, metric);
 	}
@@ -186,6 +187,18 @@ static void support_sched(const struct collector *c, collect_line *line, void *c
 			"background reclaim (kswapd) has no container");
 }
 
+static void support_perf(const struct collector *c, collect_line *line, void *ctx)
+{
+	if (!c->o.perf)
+		line(ctx, "perf events", "no: off; --perf-events counts them",
+			"cycles, instructions, last-level cache, context switches, page faults");
+	else if (!perf_has_hardware())
+		line(ctx, "perf events", "per cgroup, software ones only: no PMU here",
+			"cycles, instructions and last-level cache are absent");
+	else
+		line(ctx, "perf events", "per cgroup", "");
+}
+
 static void support_cgroup(const struct collector *c, collect_line *line, void *ctx)
 {
 	char how[CGROUP_MOUNT + 64];
@@ -202,8 +215,7 @@ static void support_cgroup(const struct collector *c, collect_line *line, void *
 		: c->tree.v2 ? "no: the kernel was booted without psi=1"
 			     : "no: cgroup v1 has none",
 		psi ? "" : "psi_*_ratio are absent");
-	line(ctx, "hardware counters", "no: not read by this version",
-		"instructions per cycle and cache misses are absent");
+	support_perf(c, line, ctx);
 }
 
 void collect_support(const struct collector *c, collect_line *line, void *ctx)
@@ -275,6 +287,7 @@ static int open_tables(struct collector *c)
 		.rules = &c->o.rules,
 		.max_containers = c->o.max_containers,
 		.max_cgroups = c->o.max_containers * CGROUPS_PER_CONTAINER,
+		.perf = c->o.perf,
 		.joined = joined,
 		.left = left,
 		.ctx = c};

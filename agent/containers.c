@@ -36,11 +36,12 @@ struct containers {
 	uint32_t *index;        /* [index_size] open addressing by id, NONE = free */
 	uint32_t index_size;    /* power of two, at least twice max_cgroups */
 	struct container *slot; /* [o.max_containers] */
+	int *perf_fd;           /* [o.max_containers][CPUs][PERF_EVENTS]; NULL unless o.perf */
 	uint32_t slots;         /* slots ever used: none live at or above */
 	uint64_t rescan_ns;     /* when the next rescan is due; 0 = at once */
 	uint64_t refused;
 	uint32_t outside; /* directories without a node: at the last rescan, and born since */
-	bool full_told, watch_told;
+	bool full_told, watch_told, perf_told;
 };
 
 /* ---- id -> node ----------------------------------------------------------- */
@@ -124,6 +125,21 @@ static void set_net(struct containers *c, struct container *k, pid_t pid)
 	}
 }
 
+static void open_perf(struct containers *c, uint32_t slot)
+{
+	struct container *k = &c->slot[slot];
+	int err;
+
+	if (!c->perf_fd)
+		return;
+	err = perf_open(&k->perf, c->perf_fd + (size_t)slot * perf_cpus() * PERF_EVENTS, c->o.tree,
+		k->path);
+	if (err && !c->perf_told)
+		log_warning("perf events of %s: %s; absent for such containers%s", k->path,
+			strerror(-err), err == -EMFILE ? "; raise the limit of open files" : "");
+	c->perf_told |= err != 0;
+}
+
 static void start_container(struct containers *c, uint32_t owner, pid_t pid)
 {
 	struct node *n = &c->node[owner];
@@ -144,6 +160,7 @@ static void start_container(struct containers *c, uint32_t owner, pid_t pid)
 	k->cgroup_id = n->id;
 	memcpy(k->path, n->path, sizeof(k->path));
 	counters_open(&k->counters, c->o.tree, n->path);
+	open_perf(c, s);
 	if (s >= c->slots)
 		c->slots = s + 1;
 	n->slot = s;
@@ -158,6 +175,7 @@ static void start_container(struct containers *c, uint32_t owner, pid_t pid)
 static void stop_container(struct containers *c, uint32_t slot)
 {
 	counters_close(&c->slot[slot].counters);
+	perf_close(&c->slot[slot].perf);
 	c->slot[slot].live = false;
 }
 
@@ -410,7 +428,10 @@ int containers_open(struct containers **out, const struct containers_options *o)
 	c->index = malloc(c->index_size * sizeof(*c->index));
 	c->slot = calloc(o->max_containers, sizeof(*c->slot));
 	c->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-	if (!c->node || !c->index || !c->slot) {
+	if (o->perf)
+		c->perf_fd = calloc(
+			(size_t)o->max_containers * perf_cpus() * PERF_EVENTS, sizeof(*c->perf_fd));
+	if (!c->node || !c->index || !c->slot || (o->perf && !c->perf_fd)) {
 		containers_close(c);
 		return -ENOMEM;
 	}
@@ -478,5 +499,6 @@ void containers_close(struct containers *c)
 	free(c->node);
 	free(c->index);
 	free(c->slot);
+	free(c->perf_fd);
 	free(c);
 }

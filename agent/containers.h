@@ -18,6 +18,7 @@
 #include "agent/cgroup.h"
 #include "agent/cgroup_name.h"
 #include "agent/counters.h"
+#include "agent/perf.h"
 
 #define CONTAINERS_NONE UINT32_MAX
 
@@ -29,6 +30,7 @@ struct container {
 	pid_t pid;          /* one of its processes when last looked; 0 when none */
 	uint64_t net_inode; /* its network namespace when not the host's, else 0 */
 	struct counters counters;
+	struct perf perf; /* counts nothing unless asked for */
 };
 
 struct containers_options {
@@ -36,6 +38,7 @@ struct containers_options {
 	const struct cgroup_rules *rules; /* not owned */
 	uint32_t max_containers;
 	uint32_t max_cgroups; /* directories watched */
+	bool perf;            /* count perf events, see perf.h */
 	/* Told for every cgroup of a live container, when it joins and when it goes; may be NULL.
 	 */
 	void (*joined)(void *ctx, uint64_t cgroup_id);

@@ -7,31 +7,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent/rate.h"
 #include "agent/text.h"
 
 #define NO_LIMIT_BYTES (1ULL << 60) /* v1 writes "no limit" as the largest page count */
 
 /* One thread reads; the buffer is shared by all counters to keep each small. */
 static char text[TEXT_MAX];
-
-/* The growth of a counter since the last read, kept for the next. */
-static uint64_t grown(uint64_t *last, uint64_t now)
-{
-	uint64_t by = now >= *last ? now - *last : 0;
-
-	*last = now;
-	return by;
-}
-
-static float per_second(uint64_t grown_by, uint64_t elapsed_ns)
-{
-	return (float)((double)grown_by * 1e9 / (double)elapsed_ns);
-}
-
-static float share_us(uint64_t grown_us, uint64_t elapsed_ns)
-{
-	return (float)fmin(1, (double)grown_us * 1e3 / (double)elapsed_ns);
-}
 
 /* ---- opening ------------------------------------------------------------ */
 
@@ -154,8 +136,8 @@ static double level_throttled(
 		!text_key_u64(text, v2 ? "throttled_usec" : "throttled_time", &time) ||
 		!text_key_u64(text, "nr_throttled", &periods))
 		return -1;
-	time_by = grown(&l->throttled_ns, v2 ? time * 1000 : time);
-	periods_by = grown(&l->throttled_periods, periods);
+	time_by = rate_grown(&l->throttled_ns, v2 ? time * 1000 : time);
+	periods_by = rate_grown(&l->throttled_periods, periods);
 	return fmin(1,
 		fmin((double)time_by, (double)periods_by * (double)period_ns) / (double)elapsed_ns);
 }
@@ -190,7 +172,7 @@ static void read_cpu(struct counters *c, uint64_t elapsed_ns, float *metric)
 		metric[METRIC_CPU_THROTTLED] = (float)throttled;
 	if (!read_cpu_usage(c, &usage))
 		return;
-	usage = grown(&c->cpu_ns, usage);
+	usage = rate_grown(&c->cpu_ns, usage);
 	if (!c->primed)
 		return;
 	metric[METRIC_CPU_CORES] = (float)((double)usage / (double)elapsed_ns);
@@ -239,14 +221,14 @@ static void read_mem_stat(struct counters *c, uint64_t elapsed_ns, float *metric
 	if (text_pread(c->mem_stat, text, sizeof(text)) <= 0)
 		return;
 	if (text_key_u64(text, c->v2 ? "pgmajfault" : "total_pgmajfault", &v)) {
-		v = grown(&c->major_faults, v);
+		v = rate_grown(&c->major_faults, v);
 		if (c->primed)
-			metric[METRIC_MEM_MAJOR_FAULTS] = per_second(v, elapsed_ns);
+			metric[METRIC_MEM_MAJOR_FAULTS] = rate_per_second(v, elapsed_ns);
 	}
 	if (c->v2 && text_key_u64(text, "pgsteal", &v)) {
-		v = grown(&c->reclaimed, v);
+		v = rate_grown(&c->reclaimed, v);
 		if (c->primed)
-			metric[METRIC_MEM_RECLAIM_PAGES] = per_second(v, elapsed_ns);
+			metric[METRIC_MEM_RECLAIM_PAGES] = rate_per_second(v, elapsed_ns);
 	}
 }
 
@@ -257,7 +239,7 @@ static void read_oom(struct counters *c, float *metric)
 	if (text_pread(c->mem_events, text, sizeof(text)) <= 0 ||
 		!text_key_u64(text, "oom_kill", &v))
 		return;
-	v = grown(&c->oom_kills, v);
+	v = rate_grown(&c->oom_kills, v);
 	if (c->primed)
 		metric[METRIC_OOM_KILLS] = (float)v;
 }
@@ -287,12 +269,12 @@ static void read_blk(struct counters *c, uint64_t elapsed_ns, float *metric)
 	if (text_pread(c->blk, text, sizeof(text)) < 0)
 		return;
 	sum_blk(text, &r, &w);
-	r = grown(&c->blk_read, r);
-	w = grown(&c->blk_write, w);
+	r = rate_grown(&c->blk_read, r);
+	w = rate_grown(&c->blk_write, w);
 	if (!c->primed)
 		return;
-	metric[METRIC_BLK_READ_BYTES] = per_second(r, elapsed_ns);
-	metric[METRIC_BLK_WRITE_BYTES] = per_second(w, elapsed_ns);
+	metric[METRIC_BLK_READ_BYTES] = rate_per_second(r, elapsed_ns);
+	metric[METRIC_BLK_WRITE_BYTES] = rate_per_second(w, elapsed_ns);
 }
 
 static void read_psi(struct counters *c, uint64_t elapsed_ns, float *metric)
@@ -301,17 +283,13 @@ static void read_psi(struct counters *c, uint64_t elapsed_ns, float *metric)
 		METRIC_PSI_CPU, METRIC_PSI_MEM, METRIC_PSI_IO};
 
 	for (int i = 0; i < 3; i++) {
-		const char *total;
 		uint64_t us;
 
-		if (text_pread(c->psi[i], text, sizeof(text)) <= 0)
+		if (text_pread(c->psi[i], text, sizeof(text)) <= 0 || !text_psi_us(text, &us))
 			continue;
-		total = strstr(text, "total=");
-		if (strncmp(text, "some ", 5) || !total || !text_u64(total + 6, &us))
-			continue;
-		us = grown(&c->psi_us[i], us);
+		us = rate_grown(&c->psi_us[i], us);
 		if (c->primed)
-			metric[psi_metric[i]] = share_us(us, elapsed_ns);
+			metric[psi_metric[i]] = rate_share_us(us, elapsed_ns);
 	}
 }
 
@@ -321,11 +299,11 @@ static void read_net(struct counters *c, uint64_t elapsed_ns, float *metric)
 
 	if (text_pread(c->net, text, sizeof(text)) <= 0 || !text_net_bytes(text, &rx, &tx))
 		return;
-	rx = grown(&c->rx, rx);
-	tx = grown(&c->tx, tx);
+	rx = rate_grown(&c->rx, rx);
+	tx = rate_grown(&c->tx, tx);
 	if (c->net_primed) {
-		metric[METRIC_NET_RX_BYTES] = per_second(rx, elapsed_ns);
-		metric[METRIC_NET_TX_BYTES] = per_second(tx, elapsed_ns);
+		metric[METRIC_NET_RX_BYTES] = rate_per_second(rx, elapsed_ns);
+		metric[METRIC_NET_TX_BYTES] = rate_per_second(tx, elapsed_ns);
 	}
 	c->net_primed = true;
 }

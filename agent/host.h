@@ -12,13 +12,18 @@
 
 #define HOST_DISKS 64
 
+struct host_disk {
+	uint64_t device; /* major << 32 | minor */
+	bool physical;   /* no partition, no mapping onto other disks: its bytes count */
+	uint64_t busy_ms, read_sectors, written_sectors; /* at the last read */
+};
+
 struct host {
-	int stat, meminfo, diskstats, net;
+	int stat, meminfo, diskstats, net, load, psi[3];
 	bool primed;
 	uint64_t read_ns; /* monotonic, of the last read */
-	uint64_t cpu_busy, cpu_all, rx, tx;
-	uint64_t disk[HOST_DISKS]; /* device number */
-	uint64_t busy_ms[HOST_DISKS];
+	uint64_t cpu_busy, cpu_all, rx, tx, psi_us[3];
+	struct host_disk disk[HOST_DISKS];
 	unsigned disks;
 };
 

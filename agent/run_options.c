@@ -21,6 +21,7 @@ enum key {
 	KEY_CONTROL,
 	KEY_NAME_RULE,
 	KEY_ALLOW,
+	KEY_PERF,
 	KEY_INTERVAL,
 	KEY_ONCE,
 	KEY_CGROUP,
@@ -63,6 +64,10 @@ static const struct argp_option options[] = {
 		"name containers by cgroup path: '/apps/{service}/{container}'; repeatable", 3},
 	{"cgroup", KEY_CGROUP, "DIR", 0, "use the cgroup mounts below DIR only", 3},
 	{"strategy", KEY_STRATEGY, "NAME", 0, "how calls are captured (the best this kernel has)",
+		3},
+	{"perf-events", KEY_PERF, NULL, 0,
+		"count cycles, instructions, cache misses, context switches and page faults of "
+		"containers; costs each switch between containers",
 		3},
 	{"interval-ms", KEY_INTERVAL, "N", 0, "length of a window, 100..60000 (1000)", 3},
 	{"max-containers", KEY_CONTAINERS, "N", 0, "1..4096 (512)", 3},
@@ -150,6 +155,9 @@ static error_t parse_switches(int key, char *text, struct argp_state *state, str
 		return 0;
 	case KEY_NAME_RULE:
 		add_rule(state, o, text);
+		return 0;
+	case KEY_PERF:
+		o->collect.perf = true;
 		return 0;
 	case KEY_ONCE:
 		o->once = true;

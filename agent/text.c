@@ -74,6 +74,13 @@ bool text_key_u64(const char *text, const char *key, uint64_t *value)
 	return false;
 }
 
+bool text_psi_us(const char *text, uint64_t *us)
+{
+	const char *total = strstr(text, "total=");
+
+	return !strncmp(text, "some ", 5) && total && text_u64(total + 6, us);
+}
+
 bool text_net_bytes(const char *text, uint64_t *rx, uint64_t *tx)
 {
 	uint64_t sum_rx = 0, sum_tx = 0;

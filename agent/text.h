@@ -26,6 +26,9 @@ bool text_key_u64(const char *text, const char *key, uint64_t *value);
 /* The start of the line after this one, NULL at the end of the text. */
 const char *text_next_line(const char *text);
 
+/* Microseconds some task was stalled, of a pressure file: "some avg10=0.00 ... total=123". */
+bool text_psi_us(const char *text, uint64_t *us);
+
 /* Sums over all interfaces but `lo` of a /proc/PID/net/dev. False when malformed. */
 bool text_net_bytes(const char *text, uint64_t *rx, uint64_t *tx);
 

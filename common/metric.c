@@ -21,6 +21,10 @@ const char *const container_metric_name[CONTAINER_METRICS] = {
 	[METRIC_CPU_IPC] = "cpu_instructions_per_cycle",
 	[METRIC_CPU_LLC_MISSES] = "cpu_llc_misses_per_s",
 	[METRIC_OOM_KILLS] = "mem_oom_kills",
+	[METRIC_CPU_CYCLES] = "cpu_cycles_per_s",
+	[METRIC_CPU_LLC_REFERENCES] = "cpu_llc_references_per_s",
+	[METRIC_CPU_SWITCHES] = "cpu_switches_per_s",
+	[METRIC_MEM_FAULTS] = "mem_faults_per_s",
 };
 
 const char *const host_metric_name[HOST_METRICS] = {
@@ -29,4 +33,10 @@ const char *const host_metric_name[HOST_METRICS] = {
 	[HOST_BLK_UTIL] = "blk_util_ratio",
 	[HOST_NET_RX_BYTES] = "net_rx_bytes_per_s",
 	[HOST_NET_TX_BYTES] = "net_tx_bytes_per_s",
+	[HOST_CPU_LOAD] = "cpu_load",
+	[HOST_PSI_CPU] = "psi_cpu_ratio",
+	[HOST_PSI_MEM] = "psi_mem_ratio",
+	[HOST_PSI_IO] = "psi_io_ratio",
+	[HOST_BLK_READ_BYTES] = "blk_read_bytes_per_s",
+	[HOST_BLK_WRITE_BYTES] = "blk_write_bytes_per_s",
 };

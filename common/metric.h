@@ -26,6 +26,10 @@ enum container_metric {
 	METRIC_CPU_IPC,             /* instructions per cycle */
 	METRIC_CPU_LLC_MISSES,      /* per second */
 	METRIC_OOM_KILLS,           /* in the window */
+	METRIC_CPU_CYCLES,          /* per second */
+	METRIC_CPU_LLC_REFERENCES,  /* per second */
+	METRIC_CPU_SWITCHES,        /* context switches of its threads, per second */
+	METRIC_MEM_FAULTS,          /* page faults, major and minor, per second */
 	CONTAINER_METRICS
 };
 
@@ -35,6 +39,12 @@ enum host_metric {
 	HOST_BLK_UTIL,     /* busiest block device's busy share, 0..1 */
 	HOST_NET_RX_BYTES, /* per second */
 	HOST_NET_TX_BYTES,
+	HOST_CPU_LOAD,        /* mean over a minute of tasks that run or wait; not per CPU */
+	HOST_PSI_CPU,         /* share of the window with some task stalled, 0..1 */
+	HOST_PSI_MEM,
+	HOST_PSI_IO,
+	HOST_BLK_READ_BYTES,  /* per second, of all disks */
+	HOST_BLK_WRITE_BYTES,
 	HOST_METRICS
 };
 

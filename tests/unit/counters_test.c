@@ -4,13 +4,16 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 #include <cmocka.h>
 
 #include "agent/counters.h"
 #include "agent/host.h"
+#include "agent/perf.h"
 #include "agent/text.h"
 #include "common/clock.h"
 #include "tests/unit/cgroup_fixture.h"
@@ -145,6 +148,87 @@ static void memory_is_in_use_against_its_limit(void **state)
 	counters_close(&filling.counters);
 }
 
+/* Sixteen page faults between two sleeps. */
+static void fault_and_sleep(const char *unused)
+{
+	size_t size = 16 * (size_t)sysconf(_SC_PAGESIZE);
+
+	(void)unused;
+	for (;;) {
+		char *page = mmap(
+			NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+		for (size_t at = 0; at < size; at += size / 16)
+			page[at] = 1;
+		munmap(page, size);
+		usleep(1000);
+	}
+}
+
+struct counting {
+	struct perf perf;
+	uint64_t start_ns;
+	float metric[CONTAINER_METRICS];
+};
+
+static bool open_counting(struct counting *c, struct fixture *f, const char *path)
+{
+	int *fd = calloc(perf_cpus() * PERF_EVENTS, sizeof(*fd));
+
+	assert_non_null(fd);
+	if (perf_open(&c->perf, fd, &f->tree, path)) {
+		free(fd);
+		return false;
+	}
+	c->start_ns = clock_monotonic_ns();
+	for (int m = 0; m < CONTAINER_METRICS; m++)
+		c->metric[m] = NAN;
+	perf_read(&c->perf, 1, c->metric);
+	assert_true(isnan(c->metric[METRIC_CPU_SWITCHES])); /* the first read gives no rate */
+	return true;
+}
+
+static void close_counting(struct counting *c)
+{
+	int *fd = c->perf.fd;
+
+	perf_close(&c->perf);
+	free(fd);
+}
+
+static bool busy_was_counted(void *ctx)
+{
+	struct counting *c = ctx;
+
+	perf_read(&c->perf, clock_monotonic_ns() - c->start_ns, c->metric);
+	return c->metric[METRIC_CPU_SWITCHES] > 10 && c->metric[METRIC_MEM_FAULTS] > 160;
+}
+
+/* Hardware events are there exactly where the machine has them. */
+static void perf_events_are_the_containers_own(void **state)
+{
+	struct fixture *f = *state;
+	struct counting busy = {0}, idle = {0};
+	bool hardware = perf_has_hardware();
+
+	fixture_make(f, "/events");
+	fixture_spawn(f, fixture_make(f, "/events/busy"), fault_and_sleep, NULL);
+	fixture_spawn(f, fixture_make(f, "/events/idle"), fixture_idle, NULL);
+	if (!open_counting(&busy, f, f->path[f->paths - 2])) {
+		printf("skipped: the kernel or this user may not count perf events per cgroup\n");
+		skip();
+	}
+	assert_true(open_counting(&idle, f, f->path[f->paths - 1]));
+	assert_true(fixture_wait(busy_was_counted, &busy, 10000));
+	perf_read(&idle.perf, clock_monotonic_ns() - idle.start_ns, idle.metric);
+	assert_true(idle.metric[METRIC_CPU_SWITCHES] < 1);
+	assert_true(idle.metric[METRIC_MEM_FAULTS] < 1);
+	assert_int_equal(!isnan(busy.metric[METRIC_CPU_CYCLES]), hardware);
+	assert_int_equal(!isnan(busy.metric[METRIC_CPU_IPC]), hardware);
+	close_counting(&busy);
+	close_counting(&idle);
+}
+
 static void what_cannot_be_read_is_absent_not_zero(void **state)
 {
 	struct reading r;
@@ -185,6 +269,10 @@ static void the_host_has_counters(void **state)
 	fixture_wait(half_a_second_passed, &clock, 2000);
 	host_read(&h, clock_monotonic_ns(), metric);
 	assert_true(metric[HOST_CPU_UTIL] >= 0 && metric[HOST_CPU_UTIL] <= 1);
+	assert_true(metric[HOST_CPU_LOAD] >= 0);
+	assert_int_equal(!isnan(metric[HOST_PSI_CPU]), !access("/proc/pressure/cpu", R_OK));
+	assert_false(metric[HOST_PSI_CPU] < 0 || metric[HOST_PSI_CPU] > 1);
+	assert_false(metric[HOST_BLK_READ_BYTES] < 0 || metric[HOST_BLK_WRITE_BYTES] < 0);
 	host_close(&h);
 }
 
@@ -216,6 +304,7 @@ int main(void)
 		cmocka_unit_test(a_quota_of_the_pod_counts_for_its_containers),
 		cmocka_unit_test(without_a_quota_the_limit_is_the_machine),
 		cmocka_unit_test(memory_is_in_use_against_its_limit),
+		cmocka_unit_test(perf_events_are_the_containers_own),
 		cmocka_unit_test(what_cannot_be_read_is_absent_not_zero),
 		cmocka_unit_test(the_first_read_gives_levels_only),
 	};
