@@ -67,12 +67,12 @@ static void a_quota_shows_as_limit_and_throttling(void **state)
 	const char *path = fixture_make(f, "/quota");
 	struct reading r;
 
-	assert_true(fixture_quota(f, path, 20));
+	assert_true(fixture_quota(f, path, 5));
 	fixture_spawn(f, path, fixture_burn, NULL);
 	start_reading(&r, f, path);
 	finish_reading(&r);
-	assert_float_equal(r.metric[METRIC_CPU_LIMIT_CORES], 0.2, 1e-6);
-	assert_in_range((int)(r.metric[METRIC_CPU_CORES] * 100), 10, 30);
+	assert_float_equal(r.metric[METRIC_CPU_LIMIT_CORES], 0.05, 1e-6);
+	assert_in_range((int)(r.metric[METRIC_CPU_CORES] * 1000), 25, 75);
 	assert_in_range((int)(r.metric[METRIC_CPU_UTIL] * 100), 50, 150);
 	assert_in_range((int)(r.metric[METRIC_CPU_THROTTLED] * 100), 40, 100);
 }
@@ -83,11 +83,11 @@ static void a_quota_of_the_pod_counts_for_its_containers(void **state)
 	const char *pod = fixture_make(f, "/pod"), *app = fixture_make(f, "/pod/app");
 	struct reading r;
 
-	assert_true(fixture_quota(f, pod, 10));
+	assert_true(fixture_quota(f, pod, 5));
 	fixture_spawn(f, app, fixture_burn, NULL);
 	start_reading(&r, f, app);
 	finish_reading(&r);
-	assert_float_equal(r.metric[METRIC_CPU_LIMIT_CORES], 0.1, 1e-6);
+	assert_float_equal(r.metric[METRIC_CPU_LIMIT_CORES], 0.05, 1e-6);
 	assert_true(r.metric[METRIC_CPU_THROTTLED] > 0.4F);
 }
 
