@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "agent/capture_listeners.h"
+#include "agent/capture_protocols.h"
 #include "agent/probe.h"
 #include "bpf/event.h"
 #include "common/log.h"
@@ -297,8 +298,7 @@ void capture_support(const struct capture *c,
 	line(ctx, "rpc latency", c->strategy->how, c->strategy->blind);
 	line(ctx, "rpc self time", "calls of the thread that reads the request and answers it",
 		"work handed to another thread; event loops with several requests open");
-	line(ctx, "rpc protocols", "http, thrift, redis, memcached, postgresql; others as tcp",
-		"pipelined requests count as one call");
+	capture_protocols(line, ctx);
 	line(ctx, "tcp rtt, retransmits, connect", "the socket's own counters", "");
 }
 

@@ -39,7 +39,7 @@ struct capture_edge {
 	uint8_t local_addr[16];  /* IPv4 as ::ffff:a.b.c.d */
 	uint8_t peer_addr[16];
 	uint64_t calls;
-	uint64_t errors; /* HTTP 5xx, a Thrift exception, a Redis, memcached or PostgreSQL error */
+	uint64_t errors; /* as the protocol tells them: capture_protocols.c */
 	uint64_t unanswered; /* connections that ended with a call open */
 	uint64_t bytes_sent, bytes_received;
 	uint32_t retransmits, segments_sent;

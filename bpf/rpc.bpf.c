@@ -89,11 +89,13 @@ static __always_inline void glance_user(struct rpc_glance *g, const void *from, 
 }
 
 /* The next bytes a send will take: plain memory or the first of several pieces. */
-static __always_inline void glance_message(struct rpc_glance *g, const struct msghdr *msg)
+static __always_inline void glance_message(
+	struct rpc_glance *g, struct sock *sk, const struct msghdr *msg)
 {
 	__u64 type = msg->msg_iter.iter_type, offset = msg->msg_iter.iov_offset;
 	struct iovec piece = {};
 
+	g->at = tcp_of(sk)->write_seq;
 	if (type == (__u64)bpf_core_enum_value(enum iter_type, ITER_UBUF)) {
 		glance_user(g, (const char *)msg->msg_iter.ubuf + offset, RPC_GLANCE);
 	} else if (type == (__u64)bpf_core_enum_value(enum iter_type, ITER_IOVEC)) {
@@ -115,7 +117,8 @@ static __noinline void glance_segment(
 	struct bpf_dynptr data;
 
 	bpf_probe_read_kernel(&sequence, sizeof(sequence), skb->cb);
-	offset = tcp_of(sk)->copied_seq - sequence;
+	g->at = tcp_of(sk)->copied_seq;
+	offset = g->at - sequence;
 	if (offset >= size || bpf_dynptr_from_skb((struct __sk_buff *)skb, 0, &data))
 		return;
 	size -= offset;
@@ -134,7 +137,7 @@ int BPF_PROG(rpc_send, struct sock *sk, struct msghdr *msg)
 	if (!c)
 		return 0;
 	if (connection_wants_glance(c, true))
-		glance_message(&g, msg);
+		glance_message(&g, sk, msg);
 	connection_data(c, sk, true, bpf_ktime_get_ns(), &g);
 	return 0;
 }

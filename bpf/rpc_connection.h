@@ -146,12 +146,13 @@ static __always_inline bool is_first(const struct rpc_connection *c, bool reques
 static __always_inline bool connection_wants_glance(const struct rpc_connection *c, bool sending)
 {
 	bool request = (c->role == ROLE_CLIENT) == sending;
+	bool greeting = c->key.protocol == RPC_TCP && !c->looks; /* some servers speak first */
 
-	if (!is_first(c, request) && !c->partial && !c->guessed)
+	if (!is_first(c, request) && !c->partial && !c->guessed && !greeting)
 		return false;
 	if (c->key.protocol == RPC_TCP)
 		return c->looks < MAX_LOOKS;
-	return !request || c->key.protocol == RPC_THRIFT || c->key.protocol == RPC_POSTGRESQL;
+	return !request || RPC_MIXED_REQUESTS >> c->key.protocol & 1;
 }
 
 /* Hold a guessed role against what a message says of it. */
@@ -161,7 +162,7 @@ static __always_inline void connection_check_role(
 	bool asks = v == RPC_REQUEST || v == RPC_NO_CALL;
 	enum rpc_role role = asks == sending ? ROLE_CLIENT : ROLE_SERVER;
 
-	if (v == RPC_NOTHING || v == RPC_MESSAGE)
+	if (v == RPC_NOTHING || v == RPC_MESSAGE || v == RPC_STREAM)
 		return;
 	c->guessed = 0;
 	if (role == c->role)
@@ -172,15 +173,69 @@ static __always_inline void connection_check_role(
 	connection_refresh(c);
 }
 
+/*
+ * glance_at() for all programs: the verdict in the lowest byte, the protocol in the next, in the
+ * upper half the message's length if it is told. Not static, so that it is verified once.
+ */
+__noinline __u64 rpc_look(const struct rpc_glance *g, __u32 protocol, bool from_server)
+{
+	enum rpc_verdict v;
+	__u64 length = 0;
+
+	if (!g)
+		return 0;
+	v = glance_at(g, from_server, &protocol);
+	if (v == RPC_NO_CALL)
+		length = glance_length(g, protocol);
+	return v | protocol << 8 | length << 32;
+}
+
+/* Put the head that was read alone before what goes on from it. */
+static __always_inline void connection_prepend_head(
+	const struct rpc_connection *c, struct rpc_glance *whole, const struct rpc_glance *g)
+{
+	whole->size = g->size + 4 < RPC_GLANCE ? g->size + 4 : RPC_GLANCE;
+	whole->at = g->at - 4;
+	__builtin_memcpy(whole->byte, &c->head, 4);
+	__builtin_memcpy(whole->byte + 4, g->byte, RPC_GLANCE - 4);
+}
+
+static __always_inline __u8 connection_partial(
+	struct rpc_connection *c, const struct rpc_glance *g, bool sending)
+{
+	if (g->size != 4)
+		return g->size < 8 ? RPC_PARTIAL : RPC_WHOLE;
+	__builtin_memcpy(&c->head, g->byte, 4);
+	return sending ? RPC_HEAD_SENT : RPC_HEAD_RECEIVED;
+}
+
 static __always_inline enum rpc_verdict connection_glance(
 	struct rpc_connection *c, const struct rpc_glance *g, bool sending)
 {
+	bool request = (c->role == ROLE_CLIENT) == sending;
+	struct rpc_glance whole;
 	enum rpc_verdict v;
+	__u64 seen;
 
 	if (!g->size)
 		return RPC_NOTHING;
-	v = glance_at(g, c->role == ROLE_CLIENT ? !sending : sending, &c->key.protocol);
-	c->partial = !v && g->size < 8;
+	if (c->passing && request) {
+		if ((__s32)(g->at - c->passed) < 0)
+			return RPC_NO_CALL; /* more of it */
+		c->passing = 0;
+	}
+	if (c->partial == (sending ? RPC_HEAD_SENT : RPC_HEAD_RECEIVED)) {
+		connection_prepend_head(c, &whole, g);
+		g = &whole;
+	}
+	seen = rpc_look(g, c->key.protocol, !request);
+	v = seen & 0xff;
+	c->key.protocol = (__u8)(seen >> 8);
+	c->partial = v ? RPC_WHOLE : connection_partial(c, g, sending);
+	if (v == RPC_NO_CALL && request && seen >> 32) {
+		c->passed = g->at + (__u32)(seen >> 32);
+		c->passing = 1;
+	}
 	if (!v && !c->partial && c->looks < MAX_LOOKS)
 		c->looks++;
 	if (c->guessed) {
@@ -285,11 +340,6 @@ static __always_inline void connection_response(
 
 	if (!c->start_ns || v == RPC_INTERIM)
 		return;
-	if (v == RPC_STREAM) {
-		connection_cancel(c, now);
-		c->stream = 1;
-		return;
-	}
 	if (v == RPC_ERROR)
 		c->error = 1;
 	if (!first && (!end || now - end > RPC_QUIET_NS))
@@ -307,6 +357,12 @@ static __always_inline void connection_data(struct rpc_connection *c, struct soc
 {
 	enum rpc_verdict v = connection_glance(c, g, sending);
 
+	if (v == RPC_STREAM) {
+		connection_settle(c, sk);
+		connection_cancel(c, now);
+		c->stream = 1;
+		return;
+	}
 	if ((c->role == ROLE_CLIENT) == sending)
 		connection_request(c, sk, now, v);
 	else

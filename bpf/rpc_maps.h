@@ -30,6 +30,9 @@ static __always_inline void count_loss(enum rpc_loss loss, __u64 n)
 
 enum rpc_role { ROLE_CLIENT, ROLE_SERVER };
 
+/* Readers often take a message's length, four bytes, before the rest. */
+enum rpc_partial { RPC_WHOLE, RPC_PARTIAL, RPC_HEAD_RECEIVED, RPC_HEAD_SENT };
+
 /* One end of a TCP connection. Written under the socket's lock, but for what flush claims. */
 struct rpc_connection {
 	struct rpc_edge_key key;
@@ -51,10 +54,14 @@ struct rpc_connection {
 	__u8 ignored; /* its cgroup is not to be captured */
 	__u8 stream;  /* the server speaks unasked: nothing to pair */
 	__u8 error;   /* the open call failed */
-	__u8 partial; /* the last message was too short to be recognised */
+	__u8 partial; /* enum rpc_partial: the last message was too short to be recognised */
 	__u8 own;     /* `waiting_ns` is this call's */
 	__u8 guessed; /* nobody said which role; a message that does corrects it */
-	__u8 pad0[7];
+	__u8 passing; /* what goes to the server up to `passed` is no call */
+	__u8 pad0[2];
+	__u32 passed; /* sequence number */
+	__u32 head;   /* a message's first four bytes that were read alone, for RPC_HEAD_* */
+	__u32 pad1;
 };
 
 /* A socket's own counters, cumulative. */

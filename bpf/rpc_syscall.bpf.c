@@ -199,6 +199,14 @@ static __always_inline __u64 sent_at(const struct rpc_connection *c, struct sock
 	return send_time(c, BPF_CORE_READ(tcp, tcp_wstamp_ns), held, bpf_ktime_get_ns());
 }
 
+/* Up to where the stream has been sent, or read. */
+static __always_inline __u32 position(struct sock *sk, bool sending)
+{
+	struct tcp_sock *tcp = (struct tcp_sock *)sk;
+
+	return sending ? BPF_CORE_READ(tcp, write_seq) : BPF_CORE_READ(tcp, copied_seq);
+}
+
 SEC("tp_btf/sys_exit")
 int BPF_PROG(rpc_exit, struct pt_regs *regs, long result)
 {
@@ -221,8 +229,10 @@ int BPF_PROG(rpc_exit, struct pt_regs *regs, long result)
 	c = sk ? connection_of(sk) : NULL;
 	if (!c)
 		return 0;
-	if (connection_wants_glance(c, call->sends))
+	if (connection_wants_glance(c, call->sends)) {
+		g.at = position(sk, call->sends) - (__u32)result;
 		glance_memory(&g, call->memory, CALL_BUFFER(regs), (__u64)result);
+	}
 	now = call->sends ? sent_at(c, sk) : bpf_ktime_get_ns();
 	connection_data(c, sk, call->sends, now, &g);
 	return 0;

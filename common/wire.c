@@ -10,6 +10,11 @@ static const char *const protocol_names[WIRE_PROTOCOLS] = {
 	[WIRE_REDIS] = "redis",
 	[WIRE_MEMCACHED] = "memcached",
 	[WIRE_POSTGRESQL] = "postgresql",
+	[WIRE_MYSQL] = "mysql",
+	[WIRE_MONGODB] = "mongodb",
+	[WIRE_KAFKA] = "kafka",
+	[WIRE_AMQP] = "amqp",
+	[WIRE_NATS] = "nats",
 };
 
 static const char *const loss_names[WIRE_LOSSES] = {

@@ -12,23 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "agent/capture.h"
-#include "common/log.h"
-#include "tests/bpf/seen.h"
-#include "tests/bpf/service.h"
-#include "tests/bpf/strategies.h"
-#include "tests/bpf/traffic.h"
-
-static const char *strategy;
-static struct capture *capture;
-static struct traffic_cgroup front, back;
-static struct service service[4]; /* by enum service_kind */
-
-/* Whether a strategy sees the bytes of sends; without, some protocols show at one end only. */
-static bool sees_sends(void)
-{
-	return strcmp(strategy, "length") != 0;
-}
+#include "tests/bpf/protocol_facts.h"
 
 /* ---- a client of a text protocol */
 
@@ -63,24 +47,14 @@ static int run_talk(void *ctx)
 
 static struct both talk(const char *ask, const char *until, unsigned times, enum service_kind kind)
 {
-	struct talk t = {.port = service[kind].port, .times = times, .ask = ask, .until = until};
+	struct talk t = {.port = service_port(kind), .times = times, .ask = ask, .until = until};
 	struct both b = seen_between(&front, &back, t.port);
 
-	if (!service[kind].pid) {
-		printf("skipped: the server is not installed\n");
-		skip();
-	}
 	assert_int_equal(traffic_wait(traffic_spawn(&front, run_talk, &t)), 0);
 	assert_int_equal(seen_wait(capture, &b, times), 0);
 	assert_int_equal(b.client.sum.calls, times);
 	assert_int_equal(b.server.sum.calls, times);
 	return b;
-}
-
-static void assert_protocol(const struct both *b, unsigned protocol)
-{
-	assert_int_equal(b->client.sum.protocol, protocol);
-	assert_int_equal(b->server.sum.protocol, protocol);
 }
 
 /* ---- the facts */
@@ -108,6 +82,8 @@ static void redis_is_recognised_with_its_errors(void **state)
 	assert_protocol(&b, WIRE_REDIS);
 	b = talk("*2\r\n$4\r\nINCR\r\n$1\r\nk\r\n", "\r\n", 3, SERVICE_REDIS);
 	assert_int_equal(b.client.sum.errors, 3);
+	b = talk("*2\r\n$5\r\nHELLO\r\n$1\r\n3\r\n", "*0\r\n", 5, SERVICE_REDIS);
+	assert_protocol(&b, WIRE_REDIS);
 }
 
 static void memcached_is_recognised(void **state)
@@ -121,6 +97,10 @@ static void memcached_is_recognised(void **state)
 	assert_protocol(&b, WIRE_MEMCACHED);
 	b = talk("incr k\r\n", "\r\n", 2, SERVICE_MEMCACHED);
 	assert_int_equal(b.client.sum.errors, 2);
+	b = talk("mg k v\r\n", "VA 1\r\nv\r\n", 20, SERVICE_MEMCACHED);
+	assert_protocol(&b, WIRE_MEMCACHED);
+	b = talk("mg none q\r\nmg k q\r\nmn\r\n", "MN\r\n", 20, SERVICE_MEMCACHED);
+	assert_protocol(&b, WIRE_MEMCACHED);
 }
 
 static int run_queries(void *ctx)
@@ -156,14 +136,10 @@ static int run_queries(void *ctx)
 
 static void postgresql_counts_queries_and_not_its_start(void **state)
 {
-	uint16_t port = service[SERVICE_POSTGRESQL].port;
+	uint16_t port = service_port(SERVICE_POSTGRESQL);
 	struct both b = seen_between(&front, &back, port);
 
 	(void)state;
-	if (!port) {
-		printf("skipped: PostgreSQL is not installed\n");
-		skip();
-	}
 	assert_int_equal(traffic_wait(traffic_spawn(&front, run_queries, &port)), 0);
 	assert_int_equal(seen_wait(capture, &b, 30), 0);
 	if (sees_sends()) { /* else the start-up looks like calls of an unknown protocol */
@@ -267,34 +243,17 @@ static int run_subscriber(void *ctx)
 
 static void messages_to_a_redis_subscriber_are_no_latency(void **state)
 {
-	uint16_t port = service[SERVICE_REDIS].port;
+	uint16_t port = service_port(SERVICE_REDIS);
 	struct both b = seen_between(&front, &back, port);
 
 	(void)state;
-	if (!port)
-		skip();
 	assert_int_equal(traffic_wait(traffic_spawn(&front, run_subscriber, &port)), 0);
 	assert_int_equal(seen_wait(capture, &b, 6), 0);
 	assert_int_equal(b.client.sum.calls, 6); /* the publications */
 	assert_true(hist_quantile_ns(&b.client.sum.latency, 1) < 150000000);
 }
 
-static int set_up(void **state)
-{
-	struct capture_options o = {.cgroup_subsys = traffic_cgroup_subsys(), .strategy = strategy};
-
-	(void)state;
-	return capture_open(&capture, &o);
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	capture_close(capture);
-	return 0;
-}
-
-static int run(const char *name)
+int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(nginx_speaks_http_and_its_5xx_are_errors),
@@ -304,32 +263,9 @@ static int run(const char *name)
 		cmocka_unit_test(thrift_one_way_calls_are_no_latency),
 		cmocka_unit_test(messages_to_a_redis_subscriber_are_no_latency),
 	};
+	static const enum service_kind services[] = {
+		SERVICE_NGINX, SERVICE_REDIS, SERVICE_MEMCACHED, SERVICE_POSTGRESQL};
 
-	strategy = name;
-	return cmocka_run_group_tests_name(strategy, tests, set_up, tear_down);
-}
-
-int main(void)
-{
-	int failed;
-
-	log_init("capture_protocol_test", LOG_INFO);
-	if (geteuid() != 0) {
-		printf("skipped: loading BPF programs needs root\n");
-		return 77;
-	}
-	if (traffic_cgroup_open(&front, "front") || traffic_cgroup_open(&back, "back"))
-		return 1;
-	for (unsigned kind = 0; kind <= SERVICE_POSTGRESQL; kind++) {
-		int err = service_start(&service[kind], kind, &back);
-
-		if (err)
-			printf("server %u: not started: %s\n", kind, strerror(-err));
-	}
-	failed = strategies_run(run, NULL);
-	for (unsigned kind = 0; kind <= SERVICE_POSTGRESQL; kind++)
-		service_stop(&service[kind]);
-	traffic_cgroup_close(&front);
-	traffic_cgroup_close(&back);
-	return failed;
+	return protocol_facts_run("capture_protocol_test", tests, sizeof(tests) / sizeof(tests[0]),
+		services, sizeof(services) / sizeof(services[0]));
 }

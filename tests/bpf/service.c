@@ -109,44 +109,111 @@ static int start_thrift(struct service *s, const struct traffic_cgroup *g)
 	return 0;
 }
 
-static int start_by_arguments(
-	struct service *s, enum service_kind kind, const struct traffic_cgroup *g)
+static int start_redis(struct service *s, const struct traffic_cgroup *g)
 {
 	char port[8];
 
 	snprintf(port, sizeof(port), "%u", s->port);
-	if (kind == SERVICE_REDIS)
-		s->pid = traffic_exec(g, (char *[]){"redis-server", "--bind", "127.0.0.1", "--port",
-						 port, "--save", "", "--dir", s->dir, NULL});
-	else
-		s->pid = traffic_exec(g, (char *[]){"memcached", "-u", "root", "-l", "127.0.0.1",
-						 "-p", port, "-U", "0", NULL});
+	s->pid = traffic_exec(g, (char *[]){"redis-server", "--bind", "127.0.0.1", "--port", port,
+					 "--save", "", "--dir", s->dir, NULL});
 	return 0;
+}
+
+static int start_memcached(struct service *s, const struct traffic_cgroup *g)
+{
+	char port[8];
+
+	snprintf(port, sizeof(port), "%u", s->port);
+	s->pid = traffic_exec(g, (char *[]){"memcached", "-u", "root", "-l", "127.0.0.1", "-p",
+					 port, "-U", "0", NULL});
+	return 0;
+}
+
+/* Without its grant tables everybody may do everything. */
+static int start_mariadb(struct service *s, const struct traffic_cgroup *g)
+{
+	char data[160], port[24], local[160];
+
+	snprintf(data, sizeof(data), "--datadir=%s/data", s->dir);
+	snprintf(port, sizeof(port), "--port=%u", s->port);
+	snprintf(local, sizeof(local), "--socket=%s/socket", s->dir);
+	s->pid = traffic_exec(g,
+		(char *[]){"mariadb-install-db", "--no-defaults", "--user=root",
+			"--auth-root-authentication-method=normal", "--skip-test-db", data, NULL});
+	if (traffic_wait(s->pid))
+		return -EIO;
+	s->pid = traffic_exec(
+		g, (char *[]){"mariadbd", "--no-defaults", "--user=root", "--skip-grant-tables",
+			   "--bind-address=127.0.0.1", "--pid-file=pid", data, port, local, NULL});
+	return 0;
+}
+
+static int start_nats(struct service *s, const struct traffic_cgroup *g)
+{
+	char port[8];
+
+	snprintf(port, sizeof(port), "%u", s->port);
+	s->pid = traffic_exec(g, (char *[]){"nats-server", "-a", "127.0.0.1", "-p", port, NULL});
+	return 0;
+}
+
+/* Without the daemon that tells Erlang's nodes of each other, which would outlive the test. */
+static int start_rabbitmq(struct service *s, const struct traffic_cgroup *g)
+{
+	char setting[6][200];
+	uint16_t nodes_port;
+
+	close(traffic_listen(&nodes_port));
+	snprintf(setting[0], sizeof(setting[0]), "HOME=%s", s->dir);
+	snprintf(setting[1], sizeof(setting[1]), "RABBITMQ_MNESIA_BASE=%s", s->dir);
+	snprintf(setting[2], sizeof(setting[2]), "RABBITMQ_LOG_BASE=%s", s->dir);
+	snprintf(setting[3], sizeof(setting[3]), "RABBITMQ_NODE_PORT=%u", s->port);
+	snprintf(setting[4], sizeof(setting[4]), "RABBITMQ_DIST_PORT=%u", nodes_port);
+	snprintf(setting[5], sizeof(setting[5]),
+		"RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=-start_epmd false -erl_epmd_port %u",
+		nodes_port);
+	s->pid = traffic_exec(g, (char *[]){"env", setting[0], setting[1], setting[2], setting[3],
+					 setting[4], setting[5], "RABBITMQ_NODENAME=sage@localhost",
+					 "RABBITMQ_NODE_IP_ADDRESS=127.0.0.1",
+					 "RABBITMQ_ENABLED_PLUGINS_FILE=/dev/null",
+					 "/usr/lib/rabbitmq/bin/rabbitmq-server", NULL});
+	return 0;
+}
+
+static const struct {
+	const char *name, *program;
+	int (*start)(struct service *s, const struct traffic_cgroup *g);
+} kinds[SERVICES] = {
+	[SERVICE_NGINX] = {"nginx", "/usr/sbin/nginx", start_nginx},
+	[SERVICE_REDIS] = {"redis", "/usr/bin/redis-server", start_redis},
+	[SERVICE_MEMCACHED] = {"memcached", "/usr/bin/memcached", start_memcached},
+	[SERVICE_POSTGRESQL] = {"PostgreSQL", "/usr/lib/postgresql/*/bin/postgres",
+		start_postgresql},
+	[SERVICE_MARIADB] = {"MariaDB", "/usr/sbin/mariadbd", start_mariadb},
+	[SERVICE_NATS] = {"NATS", "/usr/bin/nats-server", start_nats},
+	[SERVICE_RABBITMQ] = {"RabbitMQ", "/usr/lib/rabbitmq/bin/rabbitmq-server", start_rabbitmq},
+	[SERVICE_THRIFT] = {"Thrift", SAGE_TIER, start_thrift},
+};
+
+const char *service_name(enum service_kind kind)
+{
+	return kinds[kind].name;
 }
 
 int service_start(struct service *s, enum service_kind kind, const struct traffic_cgroup *g)
 {
-	static const char *const program[] = {"/usr/sbin/nginx", "/usr/bin/redis-server",
-		"/usr/bin/memcached", "/usr/lib/postgresql/*/bin/postgres", SAGE_TIER};
 	char path[128];
 	int err;
 
 	memset(s, 0, sizeof(*s));
-	if (find(path, sizeof(path), program[kind]))
+	if (find(path, sizeof(path), kinds[kind].program))
 		return -ENOENT;
 	snprintf(s->dir, sizeof(s->dir), "/tmp/sage-capture-XXXXXX");
 	if (!mkdtemp(s->dir))
 		return -errno;
 	close(traffic_listen(&s->port));
 	snprintf(s->address, sizeof(s->address), "127.0.0.1");
-	if (kind == SERVICE_NGINX)
-		err = start_nginx(s, g);
-	else if (kind == SERVICE_POSTGRESQL)
-		err = start_postgresql(s, g);
-	else if (kind == SERVICE_THRIFT)
-		err = start_thrift(s, g);
-	else
-		err = start_by_arguments(s, kind, g);
+	err = kinds[kind].start(s, g);
 	if (err) {
 		service_stop(s);
 		return err;

@@ -17,7 +17,11 @@ enum service_kind {
 	SERVICE_REDIS,
 	SERVICE_MEMCACHED,
 	SERVICE_POSTGRESQL,
-	SERVICE_THRIFT /* a tier of the testbed */
+	SERVICE_MARIADB,
+	SERVICE_NATS,
+	SERVICE_RABBITMQ,
+	SERVICE_THRIFT, /* the testbed's own tier */
+	SERVICES
 };
 
 struct service {
@@ -26,6 +30,8 @@ struct service {
 	char address[16]; /* of 127.0.0.0/8 */
 	char dir[128];
 };
+
+const char *service_name(enum service_kind kind);
 
 int service_start(struct service *s, enum service_kind kind, const struct traffic_cgroup *g);
 void service_stop(struct service *s);

@@ -1,0 +1,93 @@
+/* Databases whose requests and answers alternate: which messages are calls, and which fail. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include <mysql.h>
+#include <string.h>
+
+#include "tests/bpf/protocol_facts.h"
+
+/* ---- MySQL's protocol, by MariaDB and its own client */
+
+enum {
+	QUERIES = 20,
+	MISTAKES = 5,
+	EXECUTIONS = 7,
+	MYSQL_CALLS = QUERIES + MISTAKES + 1 /* prepare */ + EXECUTIONS + 1 /* ping */,
+};
+
+static int query(MYSQL *m, const char *text)
+{
+	MYSQL_RES *rows;
+
+	if (mysql_query(m, text))
+		return -1;
+	rows = mysql_store_result(m);
+	if (rows)
+		mysql_free_result(rows);
+	return 0;
+}
+
+/* One statement, executed often; closing it is not answered. */
+static int execute(MYSQL *m)
+{
+	static const char text[] = "select 1 + 1";
+	MYSQL_STMT *s = mysql_stmt_init(m);
+	int bad = !s || mysql_stmt_prepare(s, text, sizeof(text) - 1);
+
+	for (int i = 0; i < EXECUTIONS && !bad; i++) {
+		bad = mysql_stmt_execute(s) || mysql_stmt_store_result(s);
+		mysql_stmt_free_result(s);
+	}
+	return mysql_stmt_close(s) || bad;
+}
+
+static int run_mysql(void *ctx)
+{
+	MYSQL *m = mysql_init(NULL);
+	int bad = 0;
+
+	if (!mysql_real_connect(m, "127.0.0.1", "root", "", NULL, *(uint16_t *)ctx, NULL, 0))
+		return 1;
+	traffic_pause_us(700000); /* silence after the start-up is nobody's latency */
+	for (int i = 0; i < QUERIES; i++)
+		bad |= query(m, "select 1");
+	for (int i = 0; i < MISTAKES; i++)
+		bad |= !query(m, "select nonsense");
+	bad |= execute(m);
+	bad |= mysql_ping(m);
+	mysql_close(m);
+	return bad;
+}
+
+static void mysql_counts_commands_and_not_its_start(void **state)
+{
+	uint16_t port = service_port(SERVICE_MARIADB);
+	struct both b = seen_between(&front, &back, port);
+
+	(void)state;
+	assert_int_equal(traffic_wait(traffic_spawn(&front, run_mysql, &port)), 0);
+	assert_int_equal(seen_wait(capture, &b, MYSQL_CALLS), 0);
+	assert_protocol(&b, WIRE_MYSQL);
+	assert_int_equal(b.server.sum.calls, MYSQL_CALLS);
+	assert_int_equal(b.client.sum.errors, MISTAKES);
+	assert_true(hist_quantile_ns(&b.client.sum.latency, 1) < 500000000);
+	assert_true(hist_quantile_ns(&b.server.sum.latency, 1) < 500000000);
+	if (!sees_sends())
+		return; /* its login passes for a call at the client's end */
+	assert_int_equal(b.client.sum.calls, MYSQL_CALLS);
+	assert_int_equal(b.server.sum.errors, MISTAKES);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(mysql_counts_commands_and_not_its_start),
+	};
+	static const enum service_kind services[] = {SERVICE_MARIADB};
+
+	return protocol_facts_run("capture_database_test", tests, sizeof(tests) / sizeof(tests[0]),
+		services, sizeof(services) / sizeof(services[0]));
+}

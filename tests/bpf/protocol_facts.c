@@ -1,0 +1,90 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include "tests/bpf/protocol_facts.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "tests/bpf/strategies.h"
+
+struct capture *capture;
+struct traffic_cgroup front, back;
+struct service service[SERVICES];
+
+static const char *strategy;
+static const struct CMUnitTest *facts;
+static size_t facts_count;
+
+bool sees_sends(void)
+{
+	return strcmp(strategy, "length") != 0;
+}
+
+uint16_t service_port(enum service_kind kind)
+{
+	if (!service[kind].port) {
+		printf("skipped: %s is not installed\n", service_name(kind));
+		skip();
+	}
+	return service[kind].port;
+}
+
+void assert_protocol(const struct both *b, unsigned protocol)
+{
+	assert_int_equal(b->client.sum.protocol, protocol);
+	assert_int_equal(b->server.sum.protocol, protocol);
+}
+
+static int set_up(void **state)
+{
+	struct capture_options o = {.cgroup_subsys = traffic_cgroup_subsys(), .strategy = strategy};
+
+	(void)state;
+	return capture_open(&capture, &o);
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	capture_close(capture);
+	return 0;
+}
+
+static int run(const char *name)
+{
+	strategy = name;
+	return _cmocka_run_group_tests(name, facts, facts_count, set_up, tear_down);
+}
+
+int protocol_facts_run(const char *name, const struct CMUnitTest *tests, size_t count,
+	const enum service_kind *services, size_t wanted)
+{
+	int failed;
+
+	log_init(name, LOG_INFO);
+	if (geteuid() != 0) {
+		printf("skipped: loading BPF programs needs root\n");
+		return 77;
+	}
+	if (traffic_cgroup_open(&front, "front") || traffic_cgroup_open(&back, "back"))
+		return 1;
+	for (size_t i = 0; i < wanted; i++) {
+		int err = service_start(&service[services[i]], services[i], &back);
+
+		if (err)
+			printf("%s: not started: %s\n", service_name(services[i]), strerror(-err));
+	}
+	facts = tests;
+	facts_count = count;
+	failed = strategies_run(run, NULL);
+	for (size_t i = 0; i < wanted; i++)
+		service_stop(&service[services[i]]);
+	traffic_cgroup_close(&front);
+	traffic_cgroup_close(&back);
+	return failed;
+}

@@ -1,0 +1,32 @@
+/*
+ * What the tests of protocols share: servers in one cgroup, clients in another, and the same
+ * facts asked of every strategy in turn. Include after cmocka.h.
+ */
+#ifndef SAGE_TESTS_PROTOCOL_FACTS_H
+#define SAGE_TESTS_PROTOCOL_FACTS_H
+
+#include <stdbool.h>
+
+#include "agent/capture.h"
+#include "tests/bpf/seen.h"
+#include "tests/bpf/service.h"
+#include "tests/bpf/traffic.h"
+
+extern struct capture *capture;           /* by the strategy under test; fresh for each */
+extern struct traffic_cgroup front, back; /* of clients, of servers */
+extern struct service service[SERVICES];  /* those that were started */
+
+/* Whether the strategy sees the bytes of sends; without, some protocols show at one end only. */
+bool sees_sends(void);
+
+/* The port of a started server; skips the test when it is not installed. */
+uint16_t service_port(enum service_kind kind);
+
+void assert_protocol(const struct both *b, unsigned protocol);
+
+/* Start the servers, run the tests once per strategy the kernel offers, stop them: main()'s status.
+ */
+int protocol_facts_run(const char *name, const struct CMUnitTest *tests, size_t count,
+	const enum service_kind *services, size_t wanted);
+
+#endif
