@@ -3,38 +3,46 @@
 #include <argp.h>
 #include <errno.h>
 #include <math.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "agent/control.h"
 #include "common/log.h"
 
-enum key { KEY_CONTROL = 'c', KEY_JSON = 'j', KEY_ONCE = 256, KEY_SORT, KEY_RELEASE };
-
-struct parse {
-	struct cli_options *o;
-	unsigned extras;
+enum key {
+	KEY_CONTROL = 'c',
+	KEY_FILTER = 'f',
+	KEY_JSON = 'j',
+	KEY_SORT = 's',
+	KEY_ONCE = 256,
+	KEY_RELEASE
 };
 
 static error_t parse_option(int key, char *argument, struct argp_state *state)
 {
-	struct parse *p = state->input;
+	struct cli_options *o = state->input;
 
 	switch (key) {
 	case KEY_CONTROL:
-		p->o->control = argument;
+		o->control = argument;
 		return 0;
 	case KEY_JSON:
-		p->o->json = true;
+		o->json = true;
 		return 0;
 	case KEY_ONCE:
-		p->o->once = true;
+		o->once = true;
 		return 0;
 	case KEY_SORT:
-		p->o->sort = argument;
+		o->view.sort = cli_sort_named(argument);
+		if (!o->view.sort)
+			exit(64);
+		return 0;
+	case KEY_FILTER:
+		o->view.filter = argument;
 		return 0;
 	case KEY_RELEASE:
-		p->o->release_all = true;
+		o->release_all = true;
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -49,24 +57,28 @@ void cli_parse(int argc, char **argv, const char *about, unsigned extras, struct
 	};
 	static const struct argp_option once = {
 		"once", KEY_ONCE, NULL, 0, "print one window and leave", 0};
-	static const struct argp_option sort = {"sort", KEY_SORT, "COLUMN", 0,
-		"cpu (default), name, throttled, runq, mem, p99 or calls", 0};
+	static const struct argp_option view[] = {
+		{"sort", KEY_SORT, "COLUMN", 0, CLI_SORTS " (cpu)", 0},
+		{"filter", KEY_FILTER, "TEXT", 0,
+			"only what has TEXT in its service, container, peer or protocol", 0},
+	};
 	static const struct argp_option release = {
 		"release-all", KEY_RELEASE, NULL, 0, "take back every action now", 0};
-	struct argp_option option[6] = {common[0], common[1]};
+	struct argp_option option[8] = {common[0], common[1]};
 	struct argp argp = {option, parse_option, NULL, about, NULL, NULL, NULL};
-	struct parse p = {o, extras};
 	unsigned n = 2;
 
 	memset(o, 0, sizeof(*o));
 	o->control = CONTROL_SOCKET;
+	o->view.sort = cli_sort_keyed('c');
+	signal(SIGPIPE, SIG_DFL); /* `| head` ends it, quietly, whoever started it */
 	if (extras & CLI_ONCE)
 		option[n++] = once;
-	if (extras & CLI_SORT)
-		option[n++] = sort;
+	for (unsigned i = 0; extras & CLI_VIEW && i < sizeof(view) / sizeof(*view); i++)
+		option[n++] = view[i];
 	if (extras & CLI_RELEASE)
 		option[n++] = release;
-	argp_parse(&argp, argc, argv, 0, NULL, &p);
+	argp_parse(&argp, argc, argv, 0, NULL, o);
 }
 
 static const char *remedy(int err)

@@ -18,16 +18,38 @@ int cli_support(int argc, char **argv);
 int cli_actions(int argc, char **argv);
 
 /* What a command takes beside --control and --json. */
-enum cli_extra { CLI_NONE = 0, CLI_ONCE = 1, CLI_SORT = 2, CLI_RELEASE = 4 };
+enum cli_extra { CLI_NONE = 0, CLI_ONCE = 1, CLI_VIEW = 2, CLI_RELEASE = 4 };
+
+#define CLI_SORTS "cpu, throttled, runq, mem, iowait, calls, errors, p50, p99, name"
+
+struct cli_sort {
+	const char *name;
+	char key;                     /* in the live view */
+	const char *container, *edge; /* metric of the one or field of the other; both NULL: name */
+};
+
+/* What of a window is shown. */
+struct cli_view {
+	const struct cli_sort *sort;
+	const char *filter; /* in a name, peer or protocol; NULL = all */
+};
 
 struct cli_options {
 	const char *control;
-	const char *sort; /* NULL = not given */
+	struct cli_view view;
 	bool json, once, release_all;
 };
 
 /* Parse; wrong arguments end the process with a message and status 64 (argp). */
 void cli_parse(int argc, char **argv, const char *about, unsigned extras, struct cli_options *o);
+
+/* NULL, with a message, when there is none of that name. */
+const struct cli_sort *cli_sort_named(const char *name);
+const struct cli_sort *cli_sort_keyed(char key);
+const struct cli_sort *cli_sort_at(size_t number); /* NULL past the last */
+
+/* Leave in a window's `containers` and `edges` what the view shows, in its order. */
+void cli_arrange(json_t *window, const struct cli_view *v);
 
 /* Ask; on failure says what, where and what to do, and gives NULL. */
 json_t *cli_ask(const struct cli_options *o, const char *command);
@@ -49,11 +71,11 @@ const char *cli_bytes(cli_cell to, double bytes);   /* 1.2K 34M 2.1G */
 const char *cli_percent(cli_cell to, double ratio); /* 12% */
 const char *cli_decimal(cli_cell to, double value); /* 0.31 12.0 1234 */
 
-/* The table lines `containers`, `edges` and `top` have in common. */
+/* The table lines `containers`, `edges` and `top` have in common: at most 80 columns. */
 void cli_container_head(FILE *f);
 void cli_container_line(FILE *f, const json_t *container);
 void cli_edge_head(FILE *f);
-/* The calls a container serves, then those it makes. Gives how many lines that were. */
-unsigned cli_edge_lines(FILE *f, const json_t *window, const json_t *container);
+/* The calls a container serves, then those it makes. */
+void cli_edge_lines(FILE *f, const json_t *window, const json_t *container);
 
 #endif

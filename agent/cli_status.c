@@ -9,9 +9,21 @@
 #include "agent/privilege.h"
 #include "common/log.h"
 
-static void print_value(const json_t *value)
+static bool ends_with(const char *text, const char *end)
 {
-	if (json_is_string(value))
+	size_t length = strlen(text), tail = strlen(end);
+
+	return length >= tail && !strcmp(text + length - tail, end);
+}
+
+/* The key tells the unit. */
+static void print_value(const char *key, const json_t *value)
+{
+	cli_cell cell;
+
+	if (json_is_number(value) && ends_with(key, "_bytes"))
+		printf("%s\n", cli_bytes(cell, json_number_value(value)));
+	else if (json_is_string(value))
 		printf("%s\n", *json_string_value(value) ? json_string_value(value) : "-");
 	else if (json_is_integer(value))
 		printf("%" JSON_INTEGER_FORMAT "\n", json_integer_value(value));
@@ -32,7 +44,7 @@ static void print_section(const char *title, json_t *object)
 	json_object_foreach(object, key, value)
 	{
 		printf("  %-28s ", key);
-		print_value(value);
+		print_value(key, value);
 	}
 }
 
@@ -127,11 +139,31 @@ int cli_support(int argc, char **argv)
 
 /* ---- actions ------------------------------------------------------------------- */
 
+/* A knob's value in the unit people use: cores, bytes, bytes per second, operations. */
+static const char *knob_value(cli_cell to, const char *knob, double value)
+{
+	if (value < 0)
+		snprintf(to, CLI_CELL, "none");
+	else if (!strcmp(knob, "cpu_quota"))
+		snprintf(to, CLI_CELL, "%.3g CPU", value / 1000);
+	else if (!strcmp(knob, "memory_high"))
+		cli_bytes(to, value);
+	else if (ends_with(knob, "_bps") || !strcmp(knob, "net_rate"))
+		strcat((char *)(uintptr_t)cli_bytes(to, value), "/s");
+	else
+		snprintf(to, CLI_CELL, "%.0f", value);
+	return to;
+}
+
 static void print_action(const json_t *a)
 {
-	printf("%-10.0f %-16s %14.0f -> %-14.0f %5.0fs  %s  %s\n", cli_number(a, "id"),
-		cli_string(a, "knob"), cli_number(a, "old_value"), cli_number(a, "value"),
-		cli_number(a, "expires_s"), cli_string(a, "path"), cli_string(a, "reason"));
+	const char *knob = cli_string(a, "knob");
+	cli_cell before, now;
+
+	printf("%-8.0f %-13s %10s -> %-10s %5.0fs  %s  %s\n", cli_number(a, "id"), knob,
+		knob_value(before, knob, cli_number(a, "old_value")),
+		knob_value(now, knob, cli_number(a, "value")), cli_number(a, "expires_s"),
+		cli_string(a, "path"), cli_string(a, "reason"));
 }
 
 int cli_actions(int argc, char **argv)
@@ -149,8 +181,8 @@ int cli_actions(int argc, char **argv)
 	actions = json_object_get(answer, "actions");
 	printf("mode %s, %zu held\n", cli_string(answer, "mode"), json_array_size(actions));
 	if (json_array_size(actions))
-		printf("%-10s %-16s %14s -> %-14s %6s  %s  %s\n", "ID", "KNOB", "OLD", "NOW",
-			"LEFT", "PATH", "REASON");
+		printf("%-8s %-13s %10s -> %-10s %6s  %s  %s\n", "ID", "KNOB", "OLD", "NOW", "LEFT",
+			"PATH", "REASON");
 	json_array_foreach(actions, i, a) print_action(a);
 	json_decref(answer);
 	return 0;

@@ -1,8 +1,7 @@
-/* The lines of `containers`, `edges` and `top`: at most 80 columns. */
+/* `containers`, `edges`, and the lines they share with `top`: at most 80 columns. */
 #include "agent/cli.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 void cli_container_head(FILE *f)
@@ -11,18 +10,27 @@ void cli_container_head(FILE *f)
 		"THROTL", "RUNQ", "MEM", "MEM%", "IOWAIT", "DISK/S");
 }
 
+typedef char table_name[64];
+
+static void name_of(const json_t *c, table_name to)
+{
+	const char *service = cli_string(c, "service"), *container = cli_string(c, "container");
+
+	if (!strcmp(service, container))
+		snprintf(to, sizeof(table_name), "%.60s", service);
+	else
+		snprintf(to, sizeof(table_name), "%.40s/%.20s", service, container);
+}
+
 void cli_container_line(FILE *f, const json_t *c)
 {
 	const json_t *m = json_object_get(c, "metrics");
 	double disk =
 		cli_number(m, "blk_read_bytes_per_s") + cli_number(m, "blk_write_bytes_per_s");
 	cli_cell cpu, limit, throttled, runq, mem, util, iowait, io;
-	char name[64];
+	table_name name;
 
-	snprintf(name, sizeof(name), "%.40s/%.20s", cli_string(c, "service"),
-		cli_string(c, "container"));
-	if (!strcmp(cli_string(c, "service"), cli_string(c, "container")))
-		snprintf(name, sizeof(name), "%.60s", cli_string(c, "service"));
+	name_of(c, name);
 	fprintf(f, "%-27.27s %5s %5s %6s %6s %6s %5s %6s %6s\n", name,
 		cli_decimal(cpu, cli_number(m, "cpu_cores")),
 		cli_decimal(limit, cli_number(m, "cpu_limit_cores")),
@@ -55,84 +63,91 @@ static void edge_line(FILE *f, const json_t *e)
 		cli_duration(rtt, cli_number(e, "rtt_us")));
 }
 
-unsigned cli_edge_lines(FILE *f, const json_t *window, const json_t *container)
+void cli_edge_lines(FILE *f, const json_t *window, const json_t *container)
 {
 	static const char *const sides[] = {"server", "client"};
 	double id = cli_number(container, "cgroup_id");
-	unsigned lines = 0;
 	const json_t *e;
 	size_t i;
 
 	for (int side = 0; side < 2; side++) {
 		json_array_foreach(json_object_get(window, "edges"), i, e)
 		{
-			if (cli_number(e, "cgroup_id") != id ||
-				strcmp(cli_string(e, "side"), sides[side]))
-				continue;
-			edge_line(f, e);
-			lines++;
+			if (cli_number(e, "cgroup_id") == id &&
+				!strcmp(cli_string(e, "side"), sides[side]))
+				edge_line(f, e);
 		}
 	}
-	return lines;
 }
 
-int cli_containers(int argc, char **argv)
+/* Ask for a window and print one of its arrays as JSON, or the window as text. */
+static int show(int argc, char **argv, const char *about, const char *array,
+	void (*print)(const json_t *window))
 {
 	struct cli_options o;
-	json_t *window, *c;
-	size_t i;
+	json_t *window;
 
-	cli_parse(argc, argv, "The containers of this node in the last window.", CLI_NONE, &o);
+	cli_parse(argc, argv, about, CLI_VIEW, &o);
 	window = cli_ask(&o, "window");
 	if (!window)
 		return 1;
-	if (o.json) {
-		cli_print_json(json_incref(json_object_get(window, "containers")));
-	} else {
-		cli_container_head(stdout);
-		json_array_foreach(json_object_get(window, "containers"), i, c)
-			cli_container_line(stdout, c);
-	}
+	cli_arrange(window, &o.view);
+	if (o.json)
+		cli_print_json(json_incref(json_object_get(window, array)));
+	else
+		print(window);
 	json_decref(window);
 	return 0;
 }
 
+static void print_containers(const json_t *window)
+{
+	const json_t *c;
+	size_t i;
+
+	cli_container_head(stdout);
+	json_array_foreach(json_object_get(window, "containers"), i, c)
+		cli_container_line(stdout, c);
+}
+
+static bool has_edges(const json_t *window, const json_t *container)
+{
+	const json_t *e;
+	size_t i;
+
+	json_array_foreach(json_object_get(window, "edges"), i, e)
+	{
+		if (cli_number(e, "cgroup_id") == cli_number(container, "cgroup_id"))
+			return true;
+	}
+	return false;
+}
+
 static void print_edges(const json_t *window)
 {
+	table_name name;
 	const json_t *c;
 	size_t i;
 
 	cli_edge_head(stdout);
 	json_array_foreach(json_object_get(window, "containers"), i, c)
 	{
-		char *lines = NULL;
-		size_t size;
-		FILE *f = open_memstream(&lines, &size);
-
-		if (!f)
-			return;
-		if (cli_edge_lines(f, window, c)) {
-			fflush(f);
-			printf("%s\n%s", cli_string(c, "service"), lines);
-		}
-		fclose(f);
-		free(lines);
+		if (!has_edges(window, c))
+			continue;
+		name_of(c, name);
+		printf("%s\n", name);
+		cli_edge_lines(stdout, window, c);
 	}
+}
+
+int cli_containers(int argc, char **argv)
+{
+	return show(argc, argv, "The containers of this node in the last window.", "containers",
+		print_containers);
 }
 
 int cli_edges(int argc, char **argv)
 {
-	struct cli_options o;
-	json_t *window;
-
-	cli_parse(argc, argv, "The calls between containers in the last window.", CLI_NONE, &o);
-	window = cli_ask(&o, "window");
-	if (!window)
-		return 1;
-	if (o.json)
-		cli_print_json(json_incref(json_object_get(window, "edges")));
-	else
-		print_edges(window);
-	json_decref(window);
-	return 0;
+	return show(argc, argv, "The calls between containers in the last window.", "edges",
+		print_edges);
 }

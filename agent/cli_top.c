@@ -1,7 +1,6 @@
 /* `sage-agent top`: containers, and under each the calls it serves and makes. */
 #include "agent/cli.h"
 
-#include <math.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -12,69 +11,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 
 #define REFRESH_MS 1000
-
-struct sort {
-	const char *name, *metric; /* metric NULL: worked out by sort_value() */
-};
-
-static const struct sort sorts[] = {
-	{"cpu", "cpu_cores"},
-	{"throttled", "cpu_throttled_ratio"},
-	{"runq", "cpu_runq_ratio"},
-	{"mem", "mem_bytes"},
-	{"name", NULL},
-	{"p99", NULL},
-	{"calls", NULL},
-};
-
-struct row {
-	const json_t *container;
-	double value; /* larger first */
-};
-
-/* The worst p99, or all calls, of the edges of a container. */
-static double edges_value(const json_t *window, double id, bool p99)
-{
-	const json_t *e;
-	double value = 0;
-	size_t i;
-
-	json_array_foreach(json_object_get(window, "edges"), i, e)
-	{
-		if (cli_number(e, "cgroup_id") != id)
-			continue;
-		if (p99)
-			value = fmax(value, cli_number(e, "p99_us"));
-		else
-			value += cli_number(e, "calls");
-	}
-	return value;
-}
-
-static double sort_value(const struct sort *s, const json_t *window, const json_t *container)
-{
-	if (s->metric)
-		return cli_number(json_object_get(container, "metrics"), s->metric);
-	if (!strcmp(s->name, "name"))
-		return 0;
-	return edges_value(window, cli_number(container, "cgroup_id"), !strcmp(s->name, "p99"));
-}
-
-static int compare_rows(const void *x, const void *y)
-{
-	const struct row *a = x, *b = y;
-	double va = isnan(a->value) ? -1 : a->value, vb = isnan(b->value) ? -1 : b->value;
-	int by_name;
-
-	if (va != vb)
-		return va < vb ? 1 : -1;
-	by_name = strcmp(cli_string(a->container, "service"), cli_string(b->container, "service"));
-	return by_name ? by_name
-		       : strcmp(cli_string(a->container, "path"), cli_string(b->container, "path"));
-}
+#define HEAD_LINES 4 /* stay on the screen when the rest is scrolled */
+#define FRAME_BYTES 65536
+#define KEYS_COLUMNS 80 /* a narrower terminal is not told the keys of sorting */
 
 static void print_head(FILE *f, const json_t *window)
 {
@@ -86,7 +29,7 @@ static void print_head(FILE *f, const json_t *window)
 
 	localtime_r(&at, &tm);
 	strftime(when, sizeof(when), "%H:%M:%S", &tm);
-	fprintf(f, "%s %s   cpu %s  mem %s  disk %s   %zu containers  %zu edges\n\n",
+	fprintf(f, "%.24s %s   cpu %s  mem %s  disk %s   %zu containers  %zu edges\n\n",
 		cli_string(window, "node"), when,
 		cli_percent(cpu, cli_number(host, "cpu_util_ratio")),
 		cli_percent(mem, cli_number(host, "mem_util_ratio")),
@@ -97,43 +40,38 @@ static void print_head(FILE *f, const json_t *window)
 	cli_edge_head(f);
 }
 
-static void print_rows(FILE *f, const json_t *window, const struct row *row, size_t rows)
+/* The whole view of an arranged window as text, owned by the caller; NULL without memory. */
+static char *render(const json_t *window)
 {
-	for (size_t r = 0; r < rows; r++) {
-		cli_container_line(f, row[r].container);
-		cli_edge_lines(f, window, row[r].container);
-	}
-}
-
-/* The whole view as text, owned by the caller; NULL without memory. */
-static char *render(const json_t *window, const struct sort *sort)
-{
-	const json_t *containers = json_object_get(window, "containers");
-	size_t rows = json_array_size(containers), size;
-	struct row *row = calloc(rows + 1, sizeof(*row));
 	char *text = NULL;
+	const json_t *c;
+	size_t size, i;
 	FILE *f = open_memstream(&text, &size);
 
-	if (!row || !f) {
-		free(row);
-		if (f)
-			fclose(f);
+	if (!f)
+		return NULL;
+	print_head(f, window);
+	json_array_foreach(json_object_get(window, "containers"), i, c)
+	{
+		cli_container_line(f, c);
+		cli_edge_lines(f, window, c);
+	}
+	if (fclose(f)) {
 		free(text);
 		return NULL;
 	}
-	for (size_t i = 0; i < rows; i++) {
-		row[i].container = json_array_get(containers, i);
-		row[i].value = sort_value(sort, window, row[i].container);
-	}
-	qsort(row, rows, sizeof(*row), compare_rows);
-	print_head(f, window);
-	print_rows(f, window, row, rows);
-	fclose(f);
-	free(row);
 	return text;
 }
 
 /* ---- the live view ------------------------------------------------------------ */
+
+struct live {
+	const struct cli_options *o;
+	struct cli_view view;
+	int signals;
+	int scrolled; /* lines below the head that are above the screen */
+	char *text;   /* the last window; owned */
+};
 
 static struct winsize terminal_size(void)
 {
@@ -144,120 +82,208 @@ static struct winsize terminal_size(void)
 	return size;
 }
 
-/* Draw over the last frame without clearing first, so that nothing flickers. */
-static void draw(const char *text)
+static int count_lines(const char *text)
+{
+	int lines = 0;
+
+	for (; *text; text++)
+		lines += *text == '\n';
+	return lines;
+}
+
+/*
+ * A full line leaves the cursor on its last column, where erasing the rest of the line would
+ * take the last character.
+ */
+static void draw_line(const char *line, int length, int columns, const char *style)
+{
+	bool full = length >= columns;
+
+	printf("%s%.*s\033[0m%s\n", style, full ? columns : length, line, full ? "" : "\033[K");
+}
+
+/* What the keys do: each column to sort by with its key underlined, the present one bold. */
+static void draw_keys(const struct live *l, int columns, int below)
+{
+	const struct cli_sort *s;
+
+	printf("q quit");
+	for (size_t i = 0; columns >= KEYS_COLUMNS && (s = cli_sort_at(i)); i++) {
+		const char *key = strchr(s->name, s->key);
+
+		printf(" %s %.*s\033[4m%c\033[24m%s\033[0m",
+			s == l->view.sort ? "\033[1m" : "\033[2m", (int)(key - s->name), s->name,
+			*key, key + 1);
+	}
+	if (below && columns >= KEYS_COLUMNS)
+		printf("  %d more", below);
+	fputs("\033[K\033[J", stdout);
+}
+
+/* Draw over the last frame without clearing first, and at once, so that nothing flickers. */
+static void draw(struct live *l)
 {
 	struct winsize size = terminal_size();
-	const char *line = text;
+	int lines = count_lines(l->text), room = size.ws_row - 1, row = 0;
+	int most = lines > room ? lines - room : 0;
+	const char *line = l->text;
 
+	if (l->scrolled > most)
+		l->scrolled = most;
 	fputs("\033[H", stdout);
-	for (int row = 0; row < size.ws_row - 1 && *line; row++) {
+	for (int number = 0; *line && row < room; number++) {
 		int length = (int)strcspn(line, "\n");
-		bool head = row == 0 || row == 2, edge = row >= 3 && !strncmp(line, "  ", 2);
+		bool head = number == 0 || number == 2;
+		bool edge = number == 3 || (number > 3 && !strncmp(line, "  ", 2));
 
-		printf("%s%.*s\033[0m\033[K\n",
-			head   ? "\033[1m"
-			: edge ? "\033[2m"
-			       : "",
-			length < size.ws_col ? length : size.ws_col, line);
-		line += length;
-		line += *line == '\n';
+		if (number < HEAD_LINES || number >= HEAD_LINES + l->scrolled) {
+			draw_line(line, length, size.ws_col,
+				head   ? "\033[1m"
+				: edge ? "\033[2m"
+				       : "");
+			row++;
+		}
+		line += length + 1;
 	}
-	printf("\033[2m%s  q quits\033[0m\033[K\033[J", *line ? "more below the screen;" : "");
+	draw_keys(l, size.ws_col, count_lines(line));
 	fflush(stdout);
 }
 
-/* True when it is time to leave: q, Ctrl-C or a signal; else after REFRESH_MS. */
-static bool wait_for_quit(int signals)
+/* Ask for the newest window. False when the agent cannot be asked. */
+static bool refresh(struct live *l)
 {
-	struct pollfd fd[2] = {
-		{.fd = signals, .events = POLLIN}, {.fd = STDIN_FILENO, .events = POLLIN}};
-	char key = 0;
+	json_t *window = cli_ask(l->o, "window");
+	char *text = NULL;
 
-	if (poll(fd, isatty(STDIN_FILENO) ? 2 : 1, REFRESH_MS) <= 0)
-		return false;
-	if (fd[0].revents)
-		return true;
-	return read(STDIN_FILENO, &key, 1) != 1 || key == 'q';
-}
-
-static int show_live(const struct cli_options *o, const struct sort *sort, int signals)
-{
-	do {
-		json_t *window = cli_ask(o, "window");
-		char *text = window ? render(window, sort) : NULL;
-
+	if (window) {
+		cli_arrange(window, &l->view);
+		text = render(window);
 		json_decref(window);
-		if (!text)
-			return 1;
-		draw(text);
-		free(text);
-	} while (!wait_for_quit(signals));
-	return 0;
+	}
+	if (!text)
+		return false;
+	free(l->text);
+	l->text = text;
+	return true;
 }
 
-static int live(const struct cli_options *o, const struct sort *sort)
+static void scroll(struct live *l, int by)
 {
+	l->scrolled = l->scrolled + by < 0 ? 0 : l->scrolled + by;
+}
+
+/* What was typed. False: leave. */
+static bool take_keys(struct live *l)
+{
+	static const struct {
+		const char *keys;
+		int by; /* pages as 1000 */
+	} moves[] = {{"\033[A", -1}, {"\033[B", 1}, {"\033[5~", -1000}, {"\033[6~", 1000},
+		{"k", -1}, {"j", 1}, {" ", 1000}};
+	const struct cli_sort *sort;
+	char typed[16] = "";
+	ssize_t n = read(STDIN_FILENO, typed, sizeof(typed) - 1);
+
+	if (n <= 0 || strchr(typed, 'q'))
+		return false;
+	for (size_t i = 0; i < sizeof(moves) / sizeof(*moves); i++) {
+		int page = terminal_size().ws_row - HEAD_LINES - 1;
+
+		if (!strcmp(typed, moves[i].keys))
+			scroll(l, moves[i].by % 1000 ? moves[i].by : moves[i].by / 1000 * page);
+	}
+	sort = cli_sort_keyed(typed[0]);
+	if (sort)
+		l->view.sort = sort;
+	return true;
+}
+
+/* A changed window size wants the frame drawn anew; other signals, to leave. */
+static bool take_signal(struct live *l)
+{
+	struct signalfd_siginfo info;
+
+	return read(l->signals, &info, sizeof(info)) == sizeof(info) && info.ssi_signo == SIGWINCH;
+}
+
+static int show_live(struct live *l)
+{
+	struct pollfd fd[2] = {{.fd = l->signals, .events = POLLIN},
+		{.fd = isatty(STDIN_FILENO) ? STDIN_FILENO : -1, .events = POLLIN}};
+	uint64_t due_ns = 0;
+
+	for (;;) {
+		uint64_t now_ns = clock_monotonic_ns();
+
+		if (now_ns >= due_ns) {
+			if (!refresh(l))
+				return 1;
+			due_ns = now_ns + REFRESH_MS * 1000000ULL;
+		}
+		draw(l);
+		if (poll(fd, 2, (int)((due_ns - now_ns) / 1000000) + 1) < 0)
+			return 0;
+		if (fd[0].revents && !take_signal(l))
+			return 0;
+		if (!fd[1].revents)
+			continue;
+		if (!take_keys(l))
+			return 0;
+		due_ns = 0; /* in the new order at once */
+	}
+}
+
+static int live(const struct cli_options *o)
+{
+	struct live l = {.o = o, .view = o->view};
 	struct termios before, raw;
 	bool terminal = !tcgetattr(STDIN_FILENO, &before);
-	int signals, status;
 	sigset_t set;
+	int status;
 
 	sigemptyset(&set);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGWINCH);
 	sigprocmask(SIG_BLOCK, &set, NULL);
-	signals = signalfd(-1, &set, SFD_CLOEXEC);
+	l.signals = signalfd(-1, &set, SFD_CLOEXEC);
 	if (terminal) {
 		raw = before;
 		raw.c_lflag &= ~(tcflag_t)(ICANON | ECHO);
 		tcsetattr(STDIN_FILENO, TCSANOW, &raw);
 	}
-	fputs("\033[?1049h\033[?25l", stdout); /* the other screen, no cursor */
-	status = show_live(o, sort, signals);
-	fputs("\033[?25h\033[?1049l", stdout);
+	setvbuf(stdout, NULL, _IOFBF, FRAME_BYTES);    /* a frame is one write */
+	fputs("\033[?1049h\033[?25l\033[?7l", stdout); /* the other screen, no cursor, no wrap */
+	status = show_live(&l);
+	fputs("\033[?7h\033[?25h\033[?1049l", stdout);
 	fflush(stdout);
 	if (terminal)
 		tcsetattr(STDIN_FILENO, TCSANOW, &before);
-	close(signals);
+	close(l.signals);
+	free(l.text);
 	if (status)
 		json_decref(
 			cli_ask(o, "window")); /* says what is wrong, on the screen that stays */
 	return status;
 }
 
-static const struct sort *find_sort(const char *name)
-{
-	for (size_t i = 0; i < sizeof(sorts) / sizeof(*sorts); i++) {
-		if (!strcmp(sorts[i].name, name))
-			return &sorts[i];
-	}
-	return NULL;
-}
-
 int cli_top(int argc, char **argv)
 {
-	const struct sort *sort;
 	struct cli_options o;
 	json_t *window;
 	char *text;
 
-	cli_parse(argc, argv, "Containers and their calls, live.", CLI_ONCE | CLI_SORT, &o);
-	sort = find_sort(o.sort ? o.sort : "cpu");
-	if (!sort) {
-		log_error("--sort %s: no such column; one of cpu, name, throttled, runq, mem, p99, "
-			  "calls",
-			o.sort);
-		return 64;
-	}
+	cli_parse(argc, argv, "Containers and their calls, live.", CLI_ONCE | CLI_VIEW, &o);
 	if (!o.once && !o.json && isatty(STDOUT_FILENO))
-		return live(&o, sort);
+		return live(&o);
 	window = cli_ask(&o, "window");
 	if (!window)
 		return 1;
+	cli_arrange(window, &o.view);
 	if (o.json)
 		return cli_print_json(window);
-	text = render(window, sort);
+	text = render(window);
 	json_decref(window);
 	if (!text)
 		return 1;

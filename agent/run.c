@@ -268,7 +268,7 @@ static int open_parts(struct agent *a)
 	if (err)
 		return err;
 	open_actuator(a);
-	malloc_trim(0); /* loading the probes took the kernel's BTF, some MB, for a moment */
+	malloc_trim(0); /* what lies between what stays */
 	privilege_drop(a->o->mode == ACTUATOR_ENFORCE);
 	return open_uplink(a);
 }
@@ -309,12 +309,24 @@ static void stop(struct agent *a)
 		close(a->epoll);
 }
 
+/*
+ * Loading the probes takes the kernel's BTF, some MB at a time. glibc would learn from the
+ * first one freed to keep such pieces on the heap, where they stay; each its own mapping goes
+ * back when it is freed.
+ */
+static void return_large_memory(void)
+{
+	mallopt(M_MMAP_THRESHOLD, 128 * 1024);
+	mallopt(M_TRIM_THRESHOLD, 256 * 1024);
+}
+
 int run(const struct run_options *o)
 {
 	struct agent a = {.o = o, .epoll = -1, .signals = -1, .tick = {.fd = -1}};
 	int err = loop_failed(open_loop(&a));
 
 	a.started_ns = clock_monotonic_ns();
+	return_large_memory();
 	privilege_raise_files();
 	if (!err)
 		err = open_parts(&a);

@@ -7,10 +7,13 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <arpa/inet.h>
+#include <poll.h>
+#include <pty.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -54,6 +57,15 @@ static int ask(struct world *w, const char *command)
 
 	snprintf(arguments, sizeof(arguments), "%s --control %s", command, w->socket);
 	return sage(w, arguments);
+}
+
+/* Only of the test's own containers: the machine may have others. */
+static int ask_own(struct world *w, const char *command)
+{
+	char arguments[256];
+
+	snprintf(arguments, sizeof(arguments), "%s --filter %s/", command, w->fixture.root);
+	return ask(w, arguments);
 }
 
 static pid_t start_agent(
@@ -234,7 +246,7 @@ static void containers_have_their_counters(void **state)
 	json_t *containers, *c;
 	size_t i, found = 0;
 
-	ask(w, "containers --json");
+	ask_own(w, "containers --json");
 	containers = answer(w);
 	json_array_foreach(containers, i, c)
 	{
@@ -260,6 +272,107 @@ static void top_fits_80_columns(void **state)
 	assert_non_null(strstr(w->output, "> store"));
 	for (char *line = strtok(w->output, "\n"); line; line = strtok(NULL, "\n"))
 		assert_in_range(strlen(line), 0, 80);
+}
+
+static void what_is_shown_can_be_sorted_and_filtered(void **state)
+{
+	struct world *w = *state;
+	json_t *containers;
+	char *first;
+
+	assert_int_equal(ask(w, "containers --sort name"), 0);
+	first = strstr(w->output, "store/redis");
+	assert_non_null(first);
+	assert_true(first < strstr(w->output, "web/app"));
+	assert_int_equal(ask_own(w, "containers --sort mem --json"), 0);
+	containers = answer(w);
+	assert_int_equal(json_array_size(containers), 2);
+	assert_true(
+		json_number_value(json_object_get(
+			json_object_get(json_array_get(containers, 0), "metrics"), "mem_bytes")) >=
+		json_number_value(json_object_get(
+			json_object_get(json_array_get(containers, 1), "metrics"), "mem_bytes")));
+	json_decref(containers);
+	assert_int_equal(ask(w, "edges --filter web/app"), 0);
+	assert_null(strstr(w->output, "store")); /* no name has that */
+	assert_int_equal(ask(w, "top --once --filter web"), 0);
+	assert_non_null(strstr(w->output, "> store"));
+	assert_int_equal(ask(w, "containers --filter redis"), 0); /* by its edges, too */
+	assert_non_null(strstr(w->output, "web/app"));
+}
+
+/* As `| head` does it: a pipe nobody reads any more, by a parent that ignores SIGPIPE. */
+static void a_reader_that_leaves_ends_a_command_quietly(void **state)
+{
+	struct world *w = *state;
+	char log[128], text[256];
+	int ends[2], status;
+	pid_t pid;
+
+	snprintf(log, sizeof(log), "%s.pipe", w->directory);
+	assert_int_equal(pipe(ends), 0);
+	close(ends[0]);
+	pid = fork();
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		signal(SIGPIPE, SIG_IGN);
+		if (dup2(ends[1], STDOUT_FILENO) >= 0 && freopen(log, "w", stderr))
+			execl(SAGE_AGENT, SAGE_AGENT, "containers", "--control", w->socket,
+				(char *)NULL);
+		_exit(127);
+	}
+	close(ends[1]);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGPIPE);
+	read_file(log, text, sizeof(text));
+	assert_string_equal(text, "");
+}
+
+/* Read a terminal until its text has `wanted`. */
+static bool reads(int terminal, const char *wanted, char *text, size_t size)
+{
+	struct pollfd fd = {.fd = terminal, .events = POLLIN};
+	size_t length = 0;
+
+	text[0] = 0;
+	while (!strstr(text, wanted) && length + 1 < size && poll(&fd, 1, 10000) == 1) {
+		ssize_t n = read(terminal, text + length, size - 1 - length);
+
+		if (n <= 0)
+			return false;
+		length += (size_t)n;
+		text[length] = 0;
+	}
+	return strstr(text, wanted) != NULL;
+}
+
+static void top_lives_in_a_terminal_that_changes_its_size(void **state)
+{
+	struct winsize wide = {.ws_row = 24, .ws_col = 80}, narrow = {.ws_row = 6, .ws_col = 40};
+	struct world *w = *state;
+	static char text[1 << 20];
+	int terminal, status;
+	pid_t pid = forkpty(&terminal, NULL, NULL, &wide);
+
+	assert_true(pid >= 0);
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		execl(SAGE_AGENT, SAGE_AGENT, "top", "--control", w->socket, (char *)NULL);
+		_exit(127);
+	}
+	assert_true(reads(terminal, "\033[4mc\033[24mpu", text, sizeof(text)));
+	assert_non_null(strstr(text, "store/redis"));
+	assert_int_equal(ioctl(terminal, TIOCSWINSZ, &narrow), 0);
+	assert_true(reads(terminal, "q quit\033[K", text, sizeof(text)));
+	assert_int_equal(ioctl(terminal, TIOCSWINSZ, &wide), 0);
+	assert_int_equal(write(terminal, "n", 1), 1);
+	assert_true(reads(terminal, "\033[1m \033[4mn\033[24mame", text, sizeof(text)));
+	assert_int_equal(write(terminal, "q", 1), 1);
+	assert_true(
+		reads(terminal, "\033[?1049l", text, sizeof(text))); /* the screen is given back */
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	close(terminal);
 }
 
 static void status_counts_windows(void **state)
@@ -359,6 +472,9 @@ int main(void)
 		cmocka_unit_test(both_ends_of_an_edge_are_shown),
 		cmocka_unit_test(containers_have_their_counters),
 		cmocka_unit_test(top_fits_80_columns),
+		cmocka_unit_test(what_is_shown_can_be_sorted_and_filtered),
+		cmocka_unit_test(a_reader_that_leaves_ends_a_command_quietly),
+		cmocka_unit_test(top_lives_in_a_terminal_that_changes_its_size),
 		cmocka_unit_test(status_counts_windows),
 		cmocka_unit_test(support_says_how_and_what_not),
 		cmocka_unit_test(the_agent_keeps_no_capability_it_does_not_need),
