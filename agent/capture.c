@@ -290,6 +290,7 @@ void capture_losses(const struct capture *c, uint64_t loss[WIRE_LOSSES])
 	loss[LOSS_EDGE_TABLE_FULL] += c->losses[RPC_LOSS_EDGES];
 	loss[LOSS_CONNECTION_TABLE_FULL] += c->losses[RPC_LOSS_CONNECTIONS];
 	loss[LOSS_BLIND_IO_URING] += c->losses[RPC_LOSS_IO_URING];
+	loss[LOSS_PROBE_MISSED] += probe_missed(c->probe);
 }
 
 void capture_support(const struct capture *c,
@@ -314,16 +315,8 @@ const char *capture_strategy(const struct capture *c)
 
 void capture_close(struct capture *c)
 {
-	uint64_t missed;
-
 	if (!c)
 		return;
-	missed = c->probe ? probe_missed(c->probe) : 0;
-	if (missed)
-		log_info(
-			"capture: %llu events passed while the same program was interrupted on that"
-			" CPU",
-			(unsigned long long)missed);
 	probe_close(c->probe);
 	free(c);
 }

@@ -131,6 +131,8 @@ static void fill_losses(struct collector *c, uint64_t loss[WIRE_LOSSES])
 {
 	if (c->capture)
 		capture_losses(c->capture, loss);
+	if (c->sched)
+		loss[LOSS_PROBE_MISSED] += sched_missed(c->sched);
 	loss[LOSS_EDGE_TABLE_FULL] += c->window.edges_refused;
 	loss[LOSS_CONTAINER_TABLE_FULL] += containers_refused(c->containers) + c->sched_refused;
 }
@@ -252,7 +254,8 @@ static int open_tree(struct collector *c)
 
 static void open_probes(struct collector *c)
 {
-	struct capture_options options = {.max_edges = c->o.max_edges,
+	/* In the kernel a server's edge with self time takes two places. */
+	struct capture_options options = {.max_edges = 2 * c->o.max_edges,
 		.max_connections = c->o.max_connections,
 		.cgroup_subsys = c->subsys,
 		.strategy = c->o.strategy};
@@ -271,14 +274,12 @@ static void open_probes(struct collector *c)
 	c->sched_error =
 		sched_open(&c->sched, c->subsys, c->o.max_containers * CGROUPS_PER_CONTAINER);
 	c->capture_error = capture_open(&c->capture, &options);
-	if (c->capture_error == -EINVAL && c->o.strategy)
-		log_warning("--strategy %s: no such strategy; leave it out for the best of this "
-			    "kernel; "
-			    "going on without latencies",
-			c->o.strategy);
-	else if (c->capture_error)
-		log_warning("capture: not loaded: %s; going on with counters only: no latencies",
-			strerror(-c->capture_error));
+	if (c->capture_error)
+		log_warning("capture: %s%s cannot be used here; going on with counters only: no "
+			    "latencies%s",
+			c->o.strategy ? "strategy " : "no strategy",
+			c->o.strategy ? c->o.strategy : "",
+			c->o.strategy ? "; leave --strategy out for the best of this kernel" : "");
 }
 
 static int open_tables(struct collector *c)

@@ -2,10 +2,12 @@
 
 #include <argp.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/capture.h"
 #include "agent/control.h"
 #include "agent/run.h"
 #include "common/log.h"
@@ -94,6 +96,24 @@ static long number(
 	return value;
 }
 
+static const char *strategy(struct argp_state *state, const char *name)
+{
+	const char *known;
+	char all[128] = "";
+	size_t length = 0;
+
+	for (unsigned i = 0; (known = capture_strategy_name(i)); i++) {
+		if (!strcmp(known, name))
+			return name;
+		length += (size_t)snprintf(
+			all + length, sizeof(all) - length, "%s%s", length ? ", " : "", known);
+		if (length >= sizeof(all))
+			break;
+	}
+	argp_error(state, "--strategy %s: one of %s", name, all);
+	return NULL;
+}
+
 static void add_rule(struct argp_state *state, struct run_options *o, const char *pattern)
 {
 	const char *why;
@@ -156,6 +176,9 @@ static error_t parse_switches(int key, char *text, struct argp_state *state, str
 	case KEY_NAME_RULE:
 		add_rule(state, o, text);
 		return 0;
+	case KEY_STRATEGY:
+		o->collect.strategy = strategy(state, text);
+		return 0;
 	case KEY_PERF:
 		o->collect.perf = true;
 		return 0;
@@ -188,8 +211,6 @@ static const char **text_option(int key, struct run_options *o)
 		return &o->control;
 	case KEY_CGROUP:
 		return &o->collect.cgroup_below;
-	case KEY_STRATEGY:
-		return &o->collect.strategy;
 	case KEY_TLS_CA:
 		return &o->tls.ca_file;
 	case KEY_TLS_CERT:

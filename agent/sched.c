@@ -112,6 +112,11 @@ int sched_read(struct sched *s, uint64_t cgroup_id, struct sched_counters *out)
 	return 0;
 }
 
+uint64_t sched_missed(const struct sched *s)
+{
+	return probe_missed(s->probe);
+}
+
 int sched_sees_reclaim(const struct sched *s)
 {
 	return s->reclaim;

@@ -28,6 +28,9 @@ void sched_leave(struct sched *s, uint64_t cgroup_id);
 /* Sums over CPUs since the cgroup was entered. Returns 0, -ENOENT or another -errno. */
 int sched_read(struct sched *s, uint64_t cgroup_id, struct sched_counters *sum);
 
+/* Events not counted because the same program was interrupted on that CPU, since open. */
+uint64_t sched_missed(const struct sched *s);
+
 /* Whether reclaim is counted too: its tracepoints are not on every kernel. */
 int sched_sees_reclaim(const struct sched *s);
 

@@ -26,6 +26,7 @@ static const char *const loss_names[WIRE_LOSSES] = {
 	[LOSS_SPOOL_DAMAGED] = "spool_damaged",
 	[LOSS_BLIND_IO_URING] = "blind_io_uring",
 	[LOSS_WINDOW_TOO_BIG] = "window_too_big",
+	[LOSS_PROBE_MISSED] = "probe_missed",
 };
 
 static const char *const knob_names[WIRE_KNOBS] = {

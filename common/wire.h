@@ -95,6 +95,7 @@ enum wire_loss {
 	LOSS_SPOOL_DAMAGED,    /* records that failed their checksum */
 	LOSS_BLIND_IO_URING,   /* calls through hooks that are not seen */
 	LOSS_WINDOW_TOO_BIG,   /* windows that would not fit a message */
+	LOSS_PROBE_MISSED,     /* events on a CPU where the same program was interrupted */
 	WIRE_LOSSES
 };
 

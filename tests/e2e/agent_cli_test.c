@@ -53,7 +53,7 @@ static int sage(struct world *w, const char *arguments)
 
 static int ask(struct world *w, const char *command)
 {
-	char arguments[256];
+	char arguments[512];
 
 	snprintf(arguments, sizeof(arguments), "%s --control %s", command, w->socket);
 	return sage(w, arguments);
@@ -440,6 +440,8 @@ static void wrong_words_are_answered_with_the_right_ones(void **state)
 	assert_int_equal(sage(w, "run --mode wild"), 64);
 	assert_non_null(strstr(w->output, "enforce"));
 	assert_int_equal(sage(w, "run --interval-ms 7"), 64);
+	assert_int_equal(sage(w, "run --strategy telepathy"), 64);
+	assert_non_null(strstr(w->output, "one of socket"));
 	assert_int_equal(sage(w, "run --no-such-flag"), 64);
 	assert_int_equal(sage(w, "fly"), 64);
 	assert_non_null(strstr(w->output, "no such command"));

@@ -68,15 +68,20 @@ int __wrap_sched_open(struct sched **s, int subsys, uint32_t max_cgroups)
 	return -ENOTSUP;
 }
 
-static struct wire_container *only_container(struct wire_window *w)
+/* The test's own: the machine may have others. */
+static struct wire_container *own_container(const struct fixture *f, struct wire_window *w)
 {
-	assert_int_equal(w->containers, 1);
-	return &w->container[0];
+	for (uint32_t i = 0; i < w->containers; i++) {
+		if (!strncmp(w->container[i].path, f->root, strlen(f->root)))
+			return &w->container[i];
+	}
+	fail_msg("the container is not there");
+	return NULL;
 }
 
 static void a_failing_read_leaves_the_bytes_of_calls_absent(void **state)
 {
-	struct collect_options o = {.max_containers = 8, .max_edges = 8, .max_connections = 8};
+	struct collect_options o = {.max_containers = 64, .max_edges = 8, .max_connections = 8};
 	struct fixture *f = *state;
 	struct collector *c;
 	struct wire_container *k;
@@ -89,12 +94,12 @@ static void a_failing_read_leaves_the_bytes_of_calls_absent(void **state)
 	fixture_spawn(f, fixture_make(f, "/cart/app"), fixture_idle, NULL);
 	read_error = 0;
 	assert_int_equal(collect_open(&c, &o), 0);
-	seen_id = only_container(collect_window(c, 0, 1000000000))->cgroup_id;
-	k = only_container(collect_window(c, 0, 1000000000));
+	seen_id = own_container(f, collect_window(c, 0, 1000000000))->cgroup_id;
+	k = own_container(f, collect_window(c, 0, 1000000000));
 	assert_float_equal(k->metric[METRIC_NET_TX_BYTES], 300, 1e-3);
 	assert_float_equal(k->metric[METRIC_NET_RX_BYTES], 100, 1e-3);
 	read_error = -EIO;
-	k = only_container(collect_window(c, 0, 1000000000));
+	k = own_container(f, collect_window(c, 0, 1000000000));
 	assert_true(isnan(k->metric[METRIC_NET_TX_BYTES]));
 	assert_true(isnan(k->metric[METRIC_NET_RX_BYTES]));
 	collect_close(c);
