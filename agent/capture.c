@@ -70,12 +70,13 @@ static const struct strategy strategies[] = {
 struct capture {
 	const struct strategy *strategy;
 	struct probe *probe;
-	int edges;        /* map */
-	uint32_t *epoch;  /* live in the kernel half */
-	uint64_t *losses; /* [RPC_LOSSES] live in the kernel half */
+	int edges, edge_values, edges_free; /* maps */
+	uint32_t *epoch;                    /* live in the kernel half */
+	uint64_t *losses;                   /* [RPC_LOSSES] live in the kernel half */
 	unsigned max_edges;
 	struct capture_edge edge; /* the one handed out */
 	struct rpc_edge value;
+	struct rpc_edge empty;
 };
 
 const char *capture_strategy_at(size_t rank)
@@ -120,6 +121,8 @@ static int configure(struct capture *c, const struct capture_options *o)
 		(err = probe_set(c->probe, "tick_ns", &tick_ns, sizeof(tick_ns))) ||
 		(err = probe_set(c->probe, "include_root", &root, sizeof(root))) ||
 		(err = probe_resize(c->probe, "edges", c->max_edges)) ||
+		(err = probe_resize(c->probe, "edge_values", c->max_edges)) ||
+		(err = probe_resize(c->probe, "edges_free", c->max_edges)) ||
 		(err = probe_resize(c->probe, "ends", connections)))
 		return err;
 	if (s->keyed && (err = probe_resize(c->probe, "connections", connections)))
@@ -138,16 +141,31 @@ static void add_listener(void *ctx, const struct rpc_listener *l)
 	(void)probe_map_update(*map, l, &yes); /* full: the message's bytes tell the role instead */
 }
 
+/* All places for edges are empty at first. */
+static int fill_free(const struct capture *c)
+{
+	int err = 0;
+
+	for (uint32_t place = c->max_edges; place-- && !err;)
+		err = probe_map_update(c->edges_free, NULL, &place);
+	return err;
+}
+
 static int start(struct capture *c)
 {
 	int listeners = probe_map(c->probe, "listeners");
 	int err;
 
 	c->edges = probe_map(c->probe, "edges");
+	c->edge_values = probe_map(c->probe, "edge_values");
+	c->edges_free = probe_map(c->probe, "edges_free");
 	c->epoch = probe_variable(c->probe, "epoch", sizeof(*c->epoch));
 	c->losses = probe_variable(c->probe, "losses", sizeof(*c->losses) * RPC_LOSSES);
-	if (c->edges < 0 || listeners < 0 || !c->epoch || !c->losses)
+	if (c->edges < 0 || c->edge_values < 0 || c->edges_free < 0 || listeners < 0 || !c->epoch ||
+		!c->losses)
 		return -ENOENT;
+	if ((err = fill_free(c)))
+		return err;
 	err = capture_listeners_scan("/proc", add_listener, &listeners);
 	if (err)
 		log_warning("capture: /proc: cannot list listening ports: %s; older connections are"
@@ -233,19 +251,39 @@ static void fill_edge(
 	e->connect_us = from->connect_us ? (float)from->connect_us : NAN;
 }
 
+static int read_place(struct capture *c, const struct rpc_edge_key *key, uint32_t *place)
+{
+	int err = probe_map_lookup(c->edges, key, place);
+
+	return err ? err : probe_map_lookup(c->edge_values, place, &c->value);
+}
+
 static void hand_out(struct capture *c, const struct rpc_edge_key *key,
 	void (*each)(void *ctx, const struct capture_edge *e), void *ctx)
 {
 	struct rpc_edge_key self = *key;
+	uint32_t place;
 
-	if (probe_map_lookup(c->edges, key, &c->value))
+	if (read_place(c, key, &place))
 		return;
 	fill_edge(&c->edge, key, &c->value);
 	hist_clear(&c->edge.self);
 	self.side = RPC_SELF;
-	if (key->side == RPC_SERVER && probe_map_lookup(c->edges, &self, &c->value) == 0)
+	if (key->side == RPC_SERVER && read_place(c, &self, &place) == 0)
 		fill_hist(&c->edge.self, &c->value);
 	each(ctx, &c->edge);
+}
+
+/* Empty the place first: whoever takes it next adds to what is there. */
+static void give_back(struct capture *c, const struct rpc_edge_key *key)
+{
+	uint32_t place;
+
+	if (probe_map_lookup(c->edges, key, &place))
+		return;
+	(void)probe_map_update(c->edge_values, &place, &c->empty);
+	(void)probe_map_delete(c->edges, key);
+	(void)probe_map_update(c->edges_free, NULL, &place);
 }
 
 /* Go over the edges of ended windows: hand out and delete; self entries belong to others. */
@@ -262,7 +300,7 @@ static void sweep(struct capture *c, bool selves,
 			continue;
 		if (!selves)
 			hand_out(c, &key, each, ctx);
-		(void)probe_map_delete(c->edges, &key);
+		give_back(c, &key);
 	}
 }
 

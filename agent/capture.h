@@ -22,7 +22,7 @@
 struct capture;
 
 struct capture_options {
-	unsigned max_edges;       /* edges of one window, about 3 KB each; 0 = 8,192 (25 MB) */
+	unsigned max_edges; /* of one window, 3 KB each, a server with own calls two; 0 = 8,192 */
 	unsigned max_connections; /* sockets tracked at a time; 0 = 16,384 */
 	bool include_root;        /* also tasks in the root cgroup */
 	int cgroup_subsys;        /* number of the v1 controller whose cgroups count; -1 = v2 */
@@ -39,11 +39,11 @@ struct capture_edge {
 	uint8_t local_addr[16];  /* IPv4 as ::ffff:a.b.c.d */
 	uint8_t peer_addr[16];
 	uint64_t calls;
-	uint64_t errors; /* as the protocol tells them: capture_protocols.c */
+	uint64_t errors;     /* as the protocol tells them: capture_protocols.c */
 	uint64_t unanswered; /* connections that ended with a call open */
 	uint64_t bytes_sent, bytes_received;
 	uint32_t retransmits, segments_sent;
-	float rtt_us;        /* smoothed, mean over calls; NaN = absent */
+	float rtt_us;        /* smoothed, mean over connections; NaN = absent */
 	float connect_us;    /* worst in the window; NaN = no connection was opened */
 	struct hist latency; /* first request byte .. last response byte */
 	struct hist

@@ -129,7 +129,11 @@ struct tcp_sock {
 struct sk_buff {
 	struct sock *sk;
 	unsigned int len;
-	char cb[48]; /* while in a TCP queue it starts with the segment's sequence number */
+	char cb[48]; /* while in a TCP queue a struct tcp_skb_cb */
+};
+
+struct tcp_skb_cb {
+	__u32 seq;
 };
 
 /* ---- what a send was given */

@@ -64,12 +64,12 @@ static __always_inline struct sock_now sock_now(struct sock *sk)
 	return now;
 }
 
-static __always_inline __u64 sock_arrived(struct sock *sk, __u64 now)
+static __always_inline __u64 sock_arrived(struct sock *sk)
 {
 	struct inet_connection_sock *icsk =
 		bpf_rdonly_cast(sk, bpf_core_type_id_kernel(struct inet_connection_sock));
 
-	return arrival_time(tcp_of(sk)->tcp_mstamp * 1000, icsk->icsk_ack.lrcvtime, now);
+	return arrival_time(tcp_of(sk)->tcp_mstamp * 1000, icsk->icsk_ack.lrcvtime);
 }
 
 #include "bpf/rpc_connection.h"
@@ -93,16 +93,16 @@ static __always_inline void glance_message(
 	struct rpc_glance *g, struct sock *sk, const struct msghdr *msg)
 {
 	__u64 type = msg->msg_iter.iter_type, offset = msg->msg_iter.iov_offset;
-	struct iovec piece = {};
+	const struct iovec *piece;
 
 	g->at = tcp_of(sk)->write_seq;
 	if (type == (__u64)bpf_core_enum_value(enum iter_type, ITER_UBUF)) {
 		glance_user(g, (const char *)msg->msg_iter.ubuf + offset, RPC_GLANCE);
 	} else if (type == (__u64)bpf_core_enum_value(enum iter_type, ITER_IOVEC)) {
-		bpf_probe_read_kernel(&piece, sizeof(piece), msg->msg_iter.__iov);
-		if (offset < piece.iov_len)
+		piece = msg->msg_iter.__iov;
+		if (offset < piece->iov_len)
 			glance_user(
-				g, (const char *)piece.iov_base + offset, piece.iov_len - offset);
+				g, (const char *)piece->iov_base + offset, piece->iov_len - offset);
 	}
 }
 
@@ -113,12 +113,13 @@ static __always_inline void glance_message(
 static __noinline void glance_segment(
 	struct rpc_glance *g, const struct sk_buff *skb, struct sock *sk)
 {
-	__u32 sequence, offset, size = skb->len;
+	const struct tcp_skb_cb *segment =
+		bpf_rdonly_cast(skb->cb, bpf_core_type_id_kernel(struct tcp_skb_cb));
+	__u32 offset, size = skb->len;
 	struct bpf_dynptr data;
 
-	bpf_probe_read_kernel(&sequence, sizeof(sequence), skb->cb);
 	g->at = tcp_of(sk)->copied_seq;
-	offset = g->at - sequence;
+	offset = g->at - segment->seq;
 	if (offset >= size || bpf_dynptr_from_skb((struct __sk_buff *)skb, 0, &data))
 		return;
 	size -= offset;
@@ -175,7 +176,7 @@ int BPF_PROG(rpc_receive, struct sk_buff *skb, int length)
 		return 0;
 	if (connection_wants_glance(c, false))
 		glance_segment(&g, skb, sk);
-	connection_data(c, sk, false, bpf_ktime_get_ns(), &g);
+	connection_data(c, sk, false, connection_read_time(c, sk), &g);
 	return 0;
 }
 

@@ -11,7 +11,7 @@
  *   struct rpc_connection *connection_make(struct sock *sk)  zeroed; NULL = no room
  *   void connection_drop(struct sock *sk)
  *   struct sock_now sock_now(struct sock *sk)
- *   __u64 sock_arrived(struct sock *sk, __u64 now)  when what is read now had come
+ *   __u64 sock_arrived(struct sock *sk)  when what is read now had come
  */
 #ifndef SAGE_BPF_RPC_CONNECTION_H
 #define SAGE_BPF_RPC_CONNECTION_H
@@ -73,6 +73,14 @@ static __always_inline void connection_set_role(struct rpc_connection *c, enum r
 	c->epoch = 0;
 }
 
+static __always_inline void connection_set_protocol(struct rpc_connection *c, __u8 protocol)
+{
+	if (c->key.protocol == protocol)
+		return;
+	c->key.protocol = protocol;
+	c->edge_epoch = 0; /* another edge */
+}
+
 static __always_inline void connection_mark(struct rpc_connection *c, const struct sock_now *now)
 {
 	c->sent = now->sent;
@@ -114,6 +122,7 @@ static __always_inline void connection_refresh(struct rpc_connection *c)
 	struct cgroup *cgroup = task_cgroup(task, cgroup_subsystem);
 
 	c->epoch = epoch;
+	c->edge_epoch = 0;
 	c->ignored = !include_root && BPF_CORE_READ(cgroup, level) == 0;
 	c->key.cgroup_id = BPF_CORE_READ(cgroup, kn, id);
 	c->key.peer_cgroup_id = 0;
@@ -230,7 +239,7 @@ static __always_inline enum rpc_verdict connection_glance(
 	}
 	seen = rpc_look(g, c->key.protocol, !request);
 	v = seen & 0xff;
-	c->key.protocol = (__u8)(seen >> 8);
+	connection_set_protocol(c, (__u8)(seen >> 8));
 	c->partial = v ? RPC_WHOLE : connection_partial(c, g, sending);
 	if (v == RPC_NO_CALL && request && seen >> 32) {
 		c->passed = g->at + (__u32)(seen >> 32);
@@ -246,16 +255,25 @@ static __always_inline enum rpc_verdict connection_glance(
 }
 
 /* Count the answered call, if there is one and nobody else has. */
-static __always_inline void connection_settle(struct rpc_connection *c, struct sock *sk)
+static __always_inline void connection_settle(struct rpc_connection *c)
 {
-	__u64 end = __sync_lock_test_and_set(&c->end_ns, 0);
-	struct sock_now now;
+	__u64 end = c->end_ns ? __sync_lock_test_and_set(&c->end_ns, 0) : 0;
 
 	if (!end || !c->start_ns)
 		return;
-	now = sock_now(sk);
-	edge_count(c, &now, c->start_ns, end);
+	edge_count(c, c->start_ns, end);
 	c->start_ns = 0;
+}
+
+/* Once per window, and before the socket is gone: reading its counters costs more than a call. */
+static __always_inline void connection_add_socket(struct rpc_connection *c, struct sock *sk)
+{
+	struct sock_now now;
+
+	if (!c->counted)
+		return;
+	now = sock_now(sk);
+	edge_add_socket(c, &now);
 }
 
 /* Forget the open call without counting it. */
@@ -273,38 +291,25 @@ static __always_inline void connection_cancel(struct rpc_connection *c, __u64 no
 	c->own = 0;
 }
 
-/*
- * A request begins at its server when it comes, not when a thread gets round to reading it;
- * behind an earlier one on the same connection, not before that is done.
- */
-static __always_inline __u64 request_start(
-	const struct rpc_connection *c, struct sock *sk, __u64 last, __u64 now)
-{
-	__u64 came;
-
-	if (c->role != ROLE_SERVER)
-		return now;
-	came = sock_arrived(sk, now);
-	return came > last ? came : last;
-}
-
 static __always_inline void connection_request(
-	struct rpc_connection *c, struct sock *sk, __u64 now, enum rpc_verdict v)
+	struct rpc_connection *c, __u64 now, enum rpc_verdict v)
 {
 	bool first = is_first(c, true);
 	__u64 last = c->end_ns > c->request_ns ? c->end_ns : c->request_ns;
 
+	if (now < last) /* behind another on the same connection, not before that is done */
+		now = last;
 	if (first)
-		connection_settle(c, sk);
+		connection_settle(c);
 	if (v == RPC_NO_CALL) {
 		connection_cancel(c, now);
 		return;
 	}
 	if (first) {
 		c->error = 0;
-		c->start_ns = request_start(c, sk, last, now);
+		c->start_ns = now;
 		if (c->role == ROLE_SERVER)
-			thread_request(c);
+			thread_request(c, now);
 		else
 			thread_call(c, now);
 	} else if (now - c->request_ns > RPC_QUIET_NS) {
@@ -324,9 +329,9 @@ static __always_inline __u64 response_end(
 {
 	__u64 came;
 
-	if (c->role != ROLE_CLIENT)
+	if (c->role != ROLE_CLIENT || now - c->request_ns <= LEFT_UNREAD_NS)
 		return now;
-	came = sock_arrived(sk, now);
+	came = sock_arrived(sk);
 	if (came < c->request_ns) /* by a coarse clock */
 		came = c->request_ns;
 	return now - came > LEFT_UNREAD_NS ? came : now;
@@ -351,6 +356,16 @@ static __always_inline void connection_response(
 		thread_returned(c, now, first);
 }
 
+/*
+ * The time of a read that is under way. A request begins at its server when it comes, not when a
+ * thread gets round to reading it: a server that is out of threads or of CPU leaves requests in
+ * the receive queue, and that wait is its own, not the network's.
+ */
+static __always_inline __u64 connection_read_time(const struct rpc_connection *c, struct sock *sk)
+{
+	return c->role == ROLE_SERVER ? sock_arrived(sk) : bpf_ktime_get_ns();
+}
+
 /* Bytes go by on `c`. `g` is what was seen of them, size 0 if they were not looked at. */
 static __always_inline void connection_data(struct rpc_connection *c, struct sock *sk, bool sending,
 	__u64 now, const struct rpc_glance *g)
@@ -358,31 +373,36 @@ static __always_inline void connection_data(struct rpc_connection *c, struct soc
 	enum rpc_verdict v = connection_glance(c, g, sending);
 
 	if (v == RPC_STREAM) {
-		connection_settle(c, sk);
+		connection_settle(c);
 		connection_cancel(c, now);
 		c->stream = 1;
 		return;
 	}
 	if ((c->role == ROLE_CLIENT) == sending)
-		connection_request(c, sk, now, v);
+		connection_request(c, now, v);
 	else
 		connection_response(c, sk, now, v);
 }
 
-/* At a window's end: count the call whose answer has been quiet, unless its owner just did. */
-static __always_inline void connection_flush(struct rpc_connection *c, struct sock *sk, __u64 now)
+/* Count the call whose answer has been quiet, unless its owner just did. */
+static __always_inline void connection_settle_quiet(struct rpc_connection *c, __u64 now)
 {
 	__u64 end = *(volatile __u64 *)&c->end_ns;
 	__u64 start = *(volatile __u64 *)&c->start_ns;
-	struct sock_now counters;
 
 	if (!end || !start || now < end || now - end < RPC_QUIET_NS)
 		return;
 	if (__sync_val_compare_and_swap(&c->end_ns, end, 0) != end)
 		return;
 	__sync_val_compare_and_swap(&c->start_ns, start, 0);
-	counters = sock_now(sk);
-	edge_count(c, &counters, start, end);
+	edge_count(c, start, end);
+}
+
+/* At a window's end. */
+static __always_inline void connection_flush(struct rpc_connection *c, struct sock *sk, __u64 now)
+{
+	connection_settle_quiet(c, now);
+	connection_add_socket(c, sk);
 }
 
 static __always_inline void connection_opened(struct sock *sk, enum rpc_role role, __u64 now)
@@ -438,7 +458,8 @@ static __always_inline void connection_closed(struct sock *sk, bool for_good, __
 	if (!c->ignored && c->key.cgroup_id) {
 		if (for_good)
 			connection_left_unread(c, sk, now);
-		connection_settle(c, sk);
+		connection_settle(c);
+		connection_add_socket(c, sk);
 		if (for_good && c->start_ns) {
 			e = edge_of(c);
 			if (e)

@@ -50,23 +50,6 @@ static __always_inline __u32 bucket_of(__u64 value_ns)
 	return HIST_SUB + octave * HIST_SUB + ((__u32)(unit >> octave) & (HIST_SUB - 1));
 }
 
-static __always_inline struct rpc_edge *edge_get(const struct rpc_edge_key *key)
-{
-	struct rpc_edge *e = bpf_map_lookup_elem(&edges, key);
-	__u32 zero = 0;
-	void *blank;
-
-	if (e)
-		return e;
-	blank = bpf_map_lookup_elem(&blank_edge, &zero);
-	if (blank)
-		bpf_map_update_elem(&edges, key, blank, BPF_NOEXIST);
-	e = bpf_map_lookup_elem(&edges, key);
-	if (!e)
-		count_loss(RPC_LOSS_EDGES, 1);
-	return e;
-}
-
 static __always_inline void edge_add(struct rpc_edge *e, __u64 ns)
 {
 	__u32 bucket = bucket_of(ns);
@@ -172,60 +155,115 @@ static __always_inline void ends_resolve(struct rpc_connection *c)
 		c->key.peer_cgroup_id = ends_peer(&k, c->role);
 }
 
-/* What the socket has counted since it was last asked. */
-static __always_inline void edge_add_socket(
-	struct rpc_edge *e, struct rpc_connection *c, const struct sock_now *now)
-{
-	__u32 retransmits = now->retransmits - c->retransmits;
+/* ---- places */
 
-	__sync_fetch_and_add(&e->bytes_sent, (__u64)(__u32)(now->sent - c->sent));
-	__sync_fetch_and_add(&e->bytes_received, (__u64)(__u32)(now->received - c->received));
-	__sync_fetch_and_add(&e->segments, now->segments - c->segments);
-	if (retransmits)
-		__sync_fetch_and_add(&e->retransmits, retransmits);
-	if (now->rtt_us) {
-		__sync_fetch_and_add(&e->rtt_us, (__u64)now->rtt_us);
-		__sync_fetch_and_add(&e->rtt_samples, 1);
+/* Take an empty place for `key`; two that race for it end up with the same. */
+static __always_inline __u32 edge_place(const struct rpc_edge_key *key)
+{
+	__u32 *at, fresh;
+
+	if (bpf_map_pop_elem(&edges_free, &fresh) == 0) {
+		if (bpf_map_update_elem(&edges, key, &fresh, BPF_NOEXIST) == 0)
+			return fresh;
+		bpf_map_push_elem(&edges_free, &fresh, 0);
 	}
-	c->sent = now->sent;
-	c->received = now->received;
-	c->retransmits = now->retransmits;
-	c->segments = now->segments;
-	if (c->connect_us > e->connect_us)
-		e->connect_us = c->connect_us;
-	c->connect_us = 0;
+	at = bpf_map_lookup_elem(&edges, key);
+	return at ? *at : NO_EDGE;
 }
 
-/* Where this end's calls are counted in this window. */
+/* The place of one side of `c` in window `window`; NO_EDGE, counted, when there is no room. */
+static __noinline __u32 edge_find(const struct rpc_connection *c, __u32 window, enum rpc_side side)
+{
+	struct rpc_edge_key key = c->key;
+	__u32 *at, place;
+
+	key.epoch = window;
+	key.side = (__u8)side;
+	at = bpf_map_lookup_elem(&edges, &key);
+	place = at ? *at : edge_place(&key);
+	if (place == NO_EDGE)
+		count_loss(RPC_LOSS_EDGES, 1);
+	return place;
+}
+
+static __always_inline struct rpc_edge *edge_at(__u32 place)
+{
+	return bpf_map_lookup_elem(&edge_values, &place);
+}
+
+/* Where this end's calls are counted in this window; NULL when there is no room. */
 static __always_inline struct rpc_edge *edge_of(struct rpc_connection *c)
 {
-	ends_resolve(c);
-	c->key.epoch = epoch;
-	c->key.side = c->role == ROLE_SERVER ? RPC_SERVER : RPC_CLIENT;
-	return edge_get(&c->key);
+	__u32 window = epoch;
+
+	if (c->edge_epoch != window) {
+		ends_resolve(c);
+		c->edge = edge_find(c, window, c->role == ROLE_SERVER ? RPC_SERVER : RPC_CLIENT);
+		c->self_edge = NO_EDGE;
+		if (c->edge != NO_EDGE && (c->key.peer_cgroup_id || c->tries >= PEER_TRIES))
+			c->edge_epoch = window;
+	}
+	return edge_at(c->edge);
 }
 
+/* Where the server's own share is; after edge_of(). */
+static __always_inline struct rpc_edge *edge_of_self(struct rpc_connection *c)
+{
+	if (c->self_edge == NO_EDGE)
+		c->self_edge = edge_find(c, epoch, RPC_SELF);
+	return edge_at(c->self_edge);
+}
+
+/* ---- counting */
+
 /* Count the call start_ns .. end_ns on `c`. */
-static __always_inline void edge_count(
-	struct rpc_connection *c, const struct sock_now *now, __u64 start_ns, __u64 end_ns)
+static __always_inline void edge_count(struct rpc_connection *c, __u64 start_ns, __u64 end_ns)
 {
 	struct rpc_edge *e = edge_of(c);
-	struct rpc_edge_key self;
 	__u64 ns = end_ns - start_ns;
 
 	if (!e)
 		return;
 	edge_add(e, ns);
-	edge_add_socket(e, c, now);
+	c->counted = 1;
 	if (c->error)
 		__sync_fetch_and_add(&e->errors, 1);
 	if (c->role != ROLE_SERVER || !c->own)
 		return;
-	self = c->key;
-	self.side = RPC_SELF;
-	e = edge_get(&self);
+	e = edge_of_self(c);
 	if (e)
 		edge_add(e, ns > c->waiting_ns ? ns - c->waiting_ns : 0);
+}
+
+/*
+ * What a counter has grown by since it was last added. A connection that closes and a window's
+ * end may both ask; who comes second with the older value gets a negative rest.
+ */
+static __always_inline __u64 counter_growth(__u32 *last, __u32 now)
+{
+	return (__u64)(__s64)(__s32)(now - __sync_lock_test_and_set(last, now));
+}
+
+/* Add what the socket has counted; calls have been, so its edge has a place. */
+static __always_inline void edge_add_socket(struct rpc_connection *c, const struct sock_now *now)
+{
+	struct rpc_edge *e = edge_of(c);
+
+	c->counted = 0;
+	if (!e)
+		return;
+	__sync_fetch_and_add(&e->bytes_sent, counter_growth(&c->sent, now->sent));
+	__sync_fetch_and_add(&e->bytes_received, counter_growth(&c->received, now->received));
+	__sync_fetch_and_add(&e->segments, (__u32)counter_growth(&c->segments, now->segments));
+	__sync_fetch_and_add(
+		&e->retransmits, (__u32)counter_growth(&c->retransmits, now->retransmits));
+	if (now->rtt_us) {
+		__sync_fetch_and_add(&e->rtt_us, (__u64)now->rtt_us);
+		__sync_fetch_and_add(&e->rtt_samples, 1);
+	}
+	if (c->connect_us > e->connect_us)
+		e->connect_us = c->connect_us;
+	c->connect_us = 0;
 }
 
 #endif

@@ -33,21 +33,22 @@ enum rpc_role { ROLE_CLIENT, ROLE_SERVER };
 /* Readers often take a message's length, four bytes, before the rest. */
 enum rpc_partial { RPC_WHOLE, RPC_PARTIAL, RPC_HEAD_RECEIVED, RPC_HEAD_SENT };
 
-/* One end of a TCP connection. Written under the socket's lock, but for what flush claims. */
+/* A place in `edge_values` that is none. */
+#define NO_EDGE 0xffffffffU
+
+/*
+ * One end of a TCP connection. Written under the socket's lock, but for what a window's
+ * end claims. What every call needs comes first: a cache line, with the socket's storage.
+ */
 struct rpc_connection {
-	struct rpc_edge_key key;
 	__u64 start_ns; /* first byte of the open request; 0 = none is open */
 	__u64 end_ns;   /* last byte so far of its response; 0 = none came. Who clears it counts */
 	__u64 request_ns; /* last byte so far of the open request */
-	__u64 waiting_ns; /* server: what its thread waited for own calls meanwhile */
-	__u64 connect_ns; /* when connect() began */
-	__u32 connect_us; /* how long it took; counted once */
 	__u32 epoch;      /* window in which cgroup and peer were last looked up */
+	__u32 edge_epoch; /* window in which `edge` and `self_edge` are good */
+	__u32 edge;       /* place in `edge_values` */
 	__u32 thread; /* that read the request (server) or made the call while serving (client) */
 	__u32 serial; /* which of that thread's requests */
-	__u32 sent, received, retransmits, segments; /* the socket's counters when last counted */
-	__u16 local_port, peer_port;
-	__u32 netns;
 	__u8 role;    /* enum rpc_role */
 	__u8 looks;   /* glances taken in vain */
 	__u8 tries;   /* lookups of the peer in this window */
@@ -57,11 +58,19 @@ struct rpc_connection {
 	__u8 partial; /* enum rpc_partial: the last message was too short to be recognised */
 	__u8 own;     /* `waiting_ns` is this call's */
 	__u8 guessed; /* nobody said which role; a message that does corrects it */
+	__u8 counted; /* a call, since the socket's counters were last added to an edge */
 	__u8 passing; /* what goes to the server up to `passed` is no call */
-	__u8 pad0[2];
-	__u32 passed; /* sequence number */
-	__u32 head;   /* a message's first four bytes that were read alone, for RPC_HEAD_* */
-	__u32 pad1;
+	__u8 pad0;
+	struct rpc_edge_key key;
+	__u64 waiting_ns; /* server: what its thread waited for own calls meanwhile */
+	__u64 connect_ns; /* when connect() began */
+	__u32 connect_us; /* how long it took; counted once */
+	__u32 self_edge;  /* place in `edge_values`; NO_EDGE = not looked up */
+	__u32 sent, received, retransmits, segments; /* the socket's counters when last added */
+	__u32 passed;                                /* sequence number */
+	__u32 head; /* a message's first four bytes that were read alone, for RPC_HEAD_* */
+	__u16 local_port, peer_port;
+	__u32 netns;
 };
 
 /* A socket's own counters, cumulative. */
@@ -86,31 +95,41 @@ static __always_inline __u64 send_time(
 }
 
 /*
- * When the bytes a reader gets now had come. A server that is out of threads or of CPU leaves
- * requests in the receive queue, and that wait is the server's, not the network's. TCP
- * stamps each segment (`stamp_ns`, or now), but stamps anew when a delayed ack leaves and when
- * a read ends; where the coarse time of the last data (`data_jiffies`) says clearly more, that
- * is believed.
+ * When the bytes a reader gets now had come. TCP stamps each segment (`stamp_ns`), but stamps
+ * anew when a delayed ack leaves and when a read ends; where the coarse time of the last data
+ * (`data_jiffies`) says clearly more, that is believed.
  */
-static __always_inline __u64 arrival_time(__u64 stamp_ns, __u32 data_jiffies, __u64 now)
+static __always_inline __u64 arrival_time(__u64 stamp_ns, __u32 data_jiffies)
 {
-	__u64 came = stamp_ns < now ? stamp_ns : now, waited;
+	__u32 ticks = (__u32)bpf_jiffies64() - data_jiffies;
+	__u64 now, waited;
 
-	if (!tick_ns)
-		return came;
-	waited = (__u64)((__u32)bpf_jiffies64() - data_jiffies) * tick_ns;
-	return waited < now && waited > now - came + 2ULL * tick_ns ? now - waited : came;
+	if (!tick_ns || ticks <= 2)
+		return stamp_ns;
+	now = bpf_ktime_get_ns();
+	waited = (__u64)ticks * tick_ns;
+	return waited < now && waited > now - stamp_ns + 2ULL * tick_ns ? now - waited : stamp_ns;
 }
 
 /* A thread that serves. */
 struct rpc_thread {
 	__u64 waiting_ns; /* union of its own calls' times since the request it serves */
 	__u64 wait_from;  /* up to where that is summed */
+	__u64 request_ns; /* when it last read one */
 	__u32 serial;     /* of the request it serves */
 	__u32 open;       /* requests read and not answered */
 	__u32 calls;      /* own calls outstanding */
 	__u8 mixed;       /* more than one was open: whose call is whose cannot be told */
 	__u8 pad0[3];
+};
+
+#define THREAD_SETS 2048 /* a power of two */
+#define THREAD_WAYS 4
+
+/* Threads whose ids are alike modulo THREAD_SETS. */
+struct rpc_thread_set {
+	__u32 id[THREAD_WAYS]; /* 0 = free */
+	struct rpc_thread thread[THREAD_WAYS];
 };
 
 /* Both ends of a connection as they present themselves. */
@@ -124,26 +143,35 @@ struct rpc_ends {
 	__u64 cgroup_id[2]; /* by enum rpc_side */
 };
 
+/*
+ * Where an edge is counted. A connection looks its place up once per window and keeps the
+ * number. The agent empties the places of the last window and gives them back.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 8192);
 	__type(key, struct rpc_edge_key);
-	__type(value, struct rpc_edge);
+	__type(value, __u32); /* place in `edge_values` */
 } edges SEC(".maps");
 
-/* What a new edge starts as; too large for the stack. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
+	__uint(max_entries, 8192);
 	__type(key, __u32);
 	__type(value, struct rpc_edge);
-} blank_edge SEC(".maps");
+} edge_values SEC(".maps");
 
 struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(type, BPF_MAP_TYPE_STACK);
 	__uint(max_entries, 8192);
-	__type(key, __u32); /* thread id */
-	__type(value, struct rpc_thread);
+	__type(value, __u32); /* places in `edge_values` that are empty */
+} edges_free SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, THREAD_SETS);
+	__type(key, __u32);
+	__type(value, struct rpc_thread_set);
 } threads SEC(".maps");
 
 struct {

@@ -58,11 +58,11 @@ static __always_inline struct sock_now sock_now(struct sock *sk)
 }
 
 /* The read that ends now has overwritten TCP's stamp. */
-static __always_inline __u64 sock_arrived(struct sock *sk, __u64 now)
+static __always_inline __u64 sock_arrived(struct sock *sk)
 {
 	struct inet_connection_sock *icsk = (struct inet_connection_sock *)sk;
 
-	return arrival_time(now, BPF_CORE_READ(icsk, icsk_ack.lrcvtime), now);
+	return arrival_time(bpf_ktime_get_ns(), BPF_CORE_READ(icsk, icsk_ack.lrcvtime));
 }
 
 #include "bpf/rpc_connection.h"
@@ -233,7 +233,7 @@ int BPF_PROG(rpc_exit, struct pt_regs *regs, long result)
 		g.at = position(sk, call->sends) - (__u32)result;
 		glance_memory(&g, call->memory, CALL_BUFFER(regs), (__u64)result);
 	}
-	now = call->sends ? sent_at(c, sk) : bpf_ktime_get_ns();
+	now = call->sends ? sent_at(c, sk) : connection_read_time(c, sk);
 	connection_data(c, sk, call->sends, now, &g);
 	return 0;
 }

@@ -79,7 +79,7 @@ struct wire_edge {
 	uint32_t unanswered;     /* connections that ended with a call open */
 	uint64_t bytes_sent, bytes_received;
 	uint32_t retransmits, segments_sent; /* TCP, this end; ratio = retransmits / segments_sent */
-	float rtt_us;            /* smoothed, mean over calls; NaN = absent */
+	float rtt_us;            /* smoothed, mean over connections; NaN = absent */
 	float connect_us;        /* worst connect time in the window; NaN = absent */
 	struct hist latency;     /* first request byte .. last response byte */
 	struct hist self;        /* server side: latency less time waited on own calls; may be empty */
