@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent/podman.h"
 #include "agent/text.h"
 #include "common/log.h"
 
@@ -125,6 +126,19 @@ static void set_net(struct containers *c, struct container *k, pid_t pid)
 	}
 }
 
+/* Where the layout gave but an id, the name its owner gave it, for both: there is no pod. */
+static void name_by_monitor(struct container *k)
+{
+	const char *id = podman_id(k->path);
+	size_t digits = strlen(k->name.container);
+
+	if (!id || strncmp(k->name.container, id, digits) ||
+		strcmp(k->name.service, k->name.container))
+		return;
+	if (podman_name(k->pid, id, k->name.container))
+		memcpy(k->name.service, k->name.container, WIRE_NAME);
+}
+
 static void open_perf(struct containers *c, uint32_t slot)
 {
 	struct container *k = &c->slot[slot];
@@ -165,6 +179,7 @@ static void start_container(struct containers *c, uint32_t owner, pid_t pid)
 		c->slots = s + 1;
 	n->slot = s;
 	set_net(c, k, pid);
+	name_by_monitor(k);
 	for (uint32_t i = 0; i < c->o.max_cgroups; i++) {
 		if (c->node[i].id && c->node[i].owner == owner)
 			tell_joined(c, c->node[i].id);

@@ -3,7 +3,8 @@
  * their counters.
  *
  * A container is a cgroup that a rule or a layout names (cgroup_name.h) and that
- * has had a process. The cgroups below it belong to it. The tree is scanned when
+ * has had a process; podman's are called as their owner called them (podman.h). The
+ * cgroups below it belong to it. The tree is scanned when
  * the table is opened; later births and deaths come by inotify, and a rescan
  * finds what inotify could not tell. All memory is taken at open; what does not
  * fit is refused and counted. One thread.
