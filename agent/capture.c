@@ -112,14 +112,12 @@ static int configure(struct capture *c, const struct capture_options *o)
 	uint32_t connections = o->max_connections ? o->max_connections : DEFAULT_CONNECTIONS;
 	uint32_t tick_ns = jiffy_ns();
 	int32_t subsystem = o->cgroup_subsys;
-	uint8_t root = o->include_root;
 	const struct strategy *s = c->strategy;
 	int err;
 
 	if ((err = probe_set(c->probe, "max_connections", &connections, sizeof(connections))) ||
 		(err = probe_set(c->probe, "cgroup_subsystem", &subsystem, sizeof(subsystem))) ||
 		(err = probe_set(c->probe, "tick_ns", &tick_ns, sizeof(tick_ns))) ||
-		(err = probe_set(c->probe, "include_root", &root, sizeof(root))) ||
 		(err = probe_resize(c->probe, "edges", c->max_edges)) ||
 		(err = probe_resize(c->probe, "edge_values", c->max_edges)) ||
 		(err = probe_resize(c->probe, "edges_free", c->max_edges)) ||

@@ -123,7 +123,7 @@ static __always_inline void connection_refresh(struct rpc_connection *c)
 
 	c->epoch = epoch;
 	c->edge_epoch = 0;
-	c->ignored = !include_root && BPF_CORE_READ(cgroup, level) == 0;
+	c->ignored = BPF_CORE_READ(cgroup, level) == 0;
 	c->key.cgroup_id = BPF_CORE_READ(cgroup, kn, id);
 	c->key.peer_cgroup_id = 0;
 	c->tries = 0;

@@ -14,7 +14,6 @@
 
 const volatile __u32 max_connections = 16384;
 const volatile __s32 cgroup_subsystem = -1; /* of which v1 controller; -1 = v2 */
-const volatile __u8 include_root;
 const volatile __u32 tick_ns; /* a jiffy; 0 = unknown */
 
 /* ---- counters the agent reads and the window's number it writes, live */

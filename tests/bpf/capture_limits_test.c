@@ -168,34 +168,31 @@ static void a_full_connection_table_counts_and_the_rest_works(void **state)
 	capture_close(c);
 }
 
-static void the_root_cgroup_is_left_out_unless_asked_for(void **state)
+static void the_root_cgroup_is_left_out(void **state)
 {
+	struct capture *c = open_capture((struct capture_options){0});
 	struct traffic_cgroup root = {.path = "", .id = 1};
+	struct traffic_request request = {.chunks = 1};
+	struct traffic_server server = {.connections = 1};
+	uint64_t waited = 0;
+	struct both b;
+	uint16_t port;
+	pid_t pid;
+	int fd;
 
 	(void)state;
-	for (int asked = 0; asked < 2; asked++) {
-		struct capture *c = open_capture((struct capture_options){.include_root = asked});
-		struct traffic_request request = {.chunks = 1};
-		struct traffic_server server = {.connections = 1};
-		uint64_t waited = 0;
-		struct both b;
-		uint16_t port;
-		pid_t pid;
-		int fd;
-
-		server.listener = traffic_listen(&port);
-		pid = traffic_spawn(&back, traffic_serve, &server);
-		fd = traffic_connect(port); /* this process lives in the root */
-		(void)traffic_call(fd, &request, &waited);
-		close(fd);
-		assert_int_equal(traffic_wait(pid), 0);
-		close(server.listener);
-		b = seen_between(&root, &back, port);
-		assert_int_equal(capture_read(c, seen_add, &b), 0);
-		assert_int_equal(b.client.sum.calls, asked);
-		assert_int_equal(b.server.sum.calls, 1);
-		capture_close(c);
-	}
+	server.listener = traffic_listen(&port);
+	pid = traffic_spawn(&back, traffic_serve, &server);
+	fd = traffic_connect(port); /* this process lives in the root */
+	(void)traffic_call(fd, &request, &waited);
+	close(fd);
+	assert_int_equal(traffic_wait(pid), 0);
+	close(server.listener);
+	b = seen_between(&root, &back, port);
+	assert_int_equal(capture_read(c, seen_add, &b), 0);
+	assert_int_equal(b.client.sum.calls, 0);
+	assert_int_equal(b.server.sum.calls, 1);
+	capture_close(c);
 }
 
 static void an_unknown_strategy_is_refused(void **state)
@@ -214,7 +211,7 @@ static int run(const char *name)
 		cmocka_unit_test(connections_older_than_the_agent_are_counted),
 		cmocka_unit_test(a_full_edge_table_refuses_and_counts),
 		cmocka_unit_test(a_full_connection_table_counts_and_the_rest_works),
-		cmocka_unit_test(the_root_cgroup_is_left_out_unless_asked_for),
+		cmocka_unit_test(the_root_cgroup_is_left_out),
 		cmocka_unit_test(an_unknown_strategy_is_refused),
 	};
 
