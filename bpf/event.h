@@ -32,6 +32,7 @@ enum rpc_protocol {
 	RPC_KAFKA,
 	RPC_AMQP,
 	RPC_NATS,
+	RPC_TLS, /* what is inside is not known */
 	RPC_PROTOCOLS
 };
 

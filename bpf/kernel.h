@@ -146,6 +146,7 @@ struct iovec {
 struct iov_iter {
 	__u8 iter_type;
 	size_t iov_offset;
+	size_t count; /* bytes left */
 	const struct iovec *__iov;
 	void *ubuf;
 };

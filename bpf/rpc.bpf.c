@@ -96,6 +96,7 @@ static __always_inline void glance_message(
 	const struct iovec *piece;
 
 	g->at = tcp_of(sk)->write_seq;
+	g->total = (__u32)msg->msg_iter.count;
 	if (type == (__u64)bpf_core_enum_value(enum iter_type, ITER_UBUF)) {
 		glance_user(g, (const char *)msg->msg_iter.ubuf + offset, RPC_GLANCE);
 	} else if (type == (__u64)bpf_core_enum_value(enum iter_type, ITER_IOVEC)) {
@@ -174,8 +175,10 @@ int BPF_PROG(rpc_receive, struct sk_buff *skb, int length)
 	c = connection_of(sk);
 	if (!c)
 		return 0;
-	if (connection_wants_glance(c, false))
+	if (connection_wants_glance(c, false)) {
+		g.total = (__u32)length;
 		glance_segment(&g, skb, sk);
+	}
 	connection_data(c, sk, false, connection_read_time(c, sk), &g);
 	return 0;
 }

@@ -20,6 +20,7 @@
 #include "bpf/rpc_glance.h"
 #include "bpf/rpc_maps.h"
 #include "bpf/rpc_thread.h"
+#include "bpf/rpc_tls.h"
 
 #define AF_INET 2
 #define AF_INET6 10
@@ -159,6 +160,8 @@ static __always_inline bool connection_wants_glance(const struct rpc_connection 
 
 	if (!is_first(c, request) && !c->partial && !c->guessed && !greeting)
 		return false;
+	if (c->tls)
+		return true;
 	if (c->key.protocol == RPC_TCP)
 		return c->looks < MAX_LOOKS;
 	return !request || RPC_MIXED_REQUESTS >> c->key.protocol & 1;
@@ -218,14 +221,54 @@ static __always_inline __u8 connection_partial(
 	return sending ? RPC_HEAD_SENT : RPC_HEAD_RECEIVED;
 }
 
+/* What a message under TLS is by its plaintext. */
+static __always_inline enum rpc_verdict connection_look_inside(
+	struct rpc_connection *c, const struct rpc_glance *plain, bool sending)
+{
+	__u32 known = c->key.protocol == RPC_TLS ? RPC_TCP : c->key.protocol;
+	__u64 seen = rpc_look(plain, known, (c->role == ROLE_CLIENT) != sending);
+	enum rpc_verdict v = seen & 0xff;
+
+	if ((__u8)(seen >> 8) != RPC_TCP)
+		connection_set_protocol(c, (__u8)(seen >> 8));
+	if (c->guessed)
+		connection_check_role(c, v, sending);
+	return v;
+}
+
+/* By its plaintext where that is to be had, else by its records. */
+static __always_inline enum rpc_verdict connection_glance_tls(
+	struct rpc_connection *c, struct sock *sk, const struct rpc_glance *g, bool sending)
+{
+	bool wanted = connection_wants_glance(c, sending);
+	struct rpc_glance said = {};
+	enum rpc_verdict v;
+
+	c->tls = 1;
+	if (c->key.protocol == RPC_TCP)
+		connection_set_protocol(c, RPC_TLS);
+	if (tls_plaintext && sending && tls_take_said(&said) && wanted) {
+		v = connection_look_inside(c, &said, sending);
+		return v ? v : RPC_MESSAGE;
+	}
+	if (!g->size)
+		return RPC_NOTHING;
+	v = (c->role == ROLE_CLIENT) == sending ? tls_request(c, g) : tls_response(g);
+	if (tls_plaintext && !sending && v == RPC_MESSAGE)
+		tls_await(c, sk);
+	return v;
+}
+
 static __always_inline enum rpc_verdict connection_glance(
-	struct rpc_connection *c, const struct rpc_glance *g, bool sending)
+	struct rpc_connection *c, struct sock *sk, const struct rpc_glance *g, bool sending)
 {
 	bool request = (c->role == ROLE_CLIENT) == sending;
 	struct rpc_glance whole;
 	enum rpc_verdict v;
 	__u64 seen;
 
+	if (c->tls || tls_begins(c, g))
+		return connection_glance_tls(c, sk, g, sending);
 	if (!g->size)
 		return RPC_NOTHING;
 	if (c->passing && request) {
@@ -291,6 +334,31 @@ static __always_inline void connection_cancel(struct rpc_connection *c, __u64 no
 	c->own = 0;
 }
 
+/* The plaintext of the message that was read last, if it has come by now. */
+static __always_inline void connection_hear(struct rpc_connection *c, struct sock *sk, __u64 now)
+{
+	__u64 key = (__u64)sk;
+	struct rpc_glance *g;
+	enum rpc_verdict v;
+
+	if (!tls_plaintext || !c->tls_awaited)
+		return;
+	g = bpf_map_lookup_elem(&tls_heard, &key);
+	if (!g)
+		return;
+	c->tls_awaited = 0;
+	v = connection_look_inside(c, g, false);
+	bpf_map_delete_elem(&tls_heard, &key);
+	if (v == RPC_STREAM || v == RPC_NO_CALL)
+		connection_cancel(c, now);
+	if (v == RPC_STREAM)
+		c->stream = 1;
+	if (v == RPC_ERROR)
+		c->error = 1;
+	if (v == RPC_INTERIM)
+		c->end_ns = 0;
+}
+
 static __always_inline void connection_request(
 	struct rpc_connection *c, __u64 now, enum rpc_verdict v)
 {
@@ -345,6 +413,10 @@ static __always_inline void connection_response(
 
 	if (!c->start_ns || v == RPC_INTERIM)
 		return;
+	if (v == RPC_HANDSHAKE) {
+		connection_cancel(c, now);
+		return;
+	}
 	if (v == RPC_ERROR)
 		c->error = 1;
 	if (!first && (!end || now - end > RPC_QUIET_NS))
@@ -370,8 +442,10 @@ static __always_inline __u64 connection_read_time(const struct rpc_connection *c
 static __always_inline void connection_data(struct rpc_connection *c, struct sock *sk, bool sending,
 	__u64 now, const struct rpc_glance *g)
 {
-	enum rpc_verdict v = connection_glance(c, g, sending);
+	enum rpc_verdict v;
 
+	connection_hear(c, sk, now);
+	v = connection_glance(c, sk, g, sending);
 	if (v == RPC_STREAM) {
 		connection_settle(c);
 		connection_cancel(c, now);
@@ -401,6 +475,7 @@ static __always_inline void connection_settle_quiet(struct rpc_connection *c, __
 /* At a window's end. */
 static __always_inline void connection_flush(struct rpc_connection *c, struct sock *sk, __u64 now)
 {
+	connection_hear(c, sk, now);
 	connection_settle_quiet(c, now);
 	connection_add_socket(c, sk);
 }
@@ -456,6 +531,7 @@ static __always_inline void connection_closed(struct sock *sk, bool for_good, __
 	if (!c)
 		return;
 	if (!c->ignored && c->key.cgroup_id) {
+		connection_hear(c, sk, now);
 		if (for_good)
 			connection_left_unread(c, sk, now);
 		connection_settle(c);

@@ -14,7 +14,8 @@
 
 const volatile __u32 max_connections = 16384;
 const volatile __s32 cgroup_subsystem = -1; /* of which v1 controller; -1 = v2 */
-const volatile __u32 tick_ns; /* a jiffy; 0 = unknown */
+const volatile __u8 tls_plaintext; /* tls.bpf.c is attached */
+const volatile __u32 tick_ns;      /* a jiffy; 0 = unknown */
 
 /* ---- counters the agent reads and the window's number it writes, live */
 
@@ -59,7 +60,7 @@ struct rpc_connection {
 	__u8 guessed; /* nobody said which role; a message that does corrects it */
 	__u8 counted; /* a call, since the socket's counters were last added to an edge */
 	__u8 passing; /* what goes to the server up to `passed` is no call */
-	__u8 pad0;
+	__u8 tls;     /* its bytes are records */
 	struct rpc_edge_key key;
 	__u64 waiting_ns; /* server: what its thread waited for own calls meanwhile */
 	__u64 connect_ns; /* when connect() began */
@@ -70,6 +71,9 @@ struct rpc_connection {
 	__u32 head; /* a message's first four bytes that were read alone, for RPC_HEAD_* */
 	__u16 local_port, peer_port;
 	__u32 netns;
+	__u8 tls_changed; /* the client has changed its cipher: its next record is no call */
+	__u8 tls_awaited; /* the plaintext of the last message has not come */
+	__u8 pad0[6];
 };
 
 /* A socket's own counters, cumulative. */

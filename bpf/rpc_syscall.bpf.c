@@ -230,7 +230,8 @@ int BPF_PROG(rpc_exit, struct pt_regs *regs, long result)
 	if (!c)
 		return 0;
 	if (connection_wants_glance(c, call->sends)) {
-		g.at = position(sk, call->sends) - (__u32)result;
+		g.total = (__u32)result;
+		g.at = position(sk, call->sends) - g.total;
 		glance_memory(&g, call->memory, CALL_BUFFER(regs), (__u64)result);
 	}
 	now = call->sends ? sent_at(c, sk) : connection_read_time(c, sk);

@@ -15,6 +15,7 @@ static const char *const protocol_names[WIRE_PROTOCOLS] = {
 	[WIRE_KAFKA] = "kafka",
 	[WIRE_AMQP] = "amqp",
 	[WIRE_NATS] = "nats",
+	[WIRE_TLS] = "tls",
 };
 
 static const char *const loss_names[WIRE_LOSSES] = {

@@ -43,6 +43,7 @@ enum wire_protocol {
 	WIRE_KAFKA,
 	WIRE_AMQP,
 	WIRE_NATS,
+	WIRE_TLS, /* what is inside is not known */
 	WIRE_PROTOCOLS
 };
 

@@ -27,7 +27,9 @@
 struct rpc_glance {
 	__u8 byte[RPC_GLANCE];
 	__u32 size;
-	__u32 at; /* where in the stream: TCP's sequence number of the first byte */
+	__u32 at;    /* where in the stream: TCP's sequence number of the first byte */
+	__u32 total; /* bytes that go by with them */
+	__u32 pad0;
 };
 
 enum rpc_verdict {
@@ -36,9 +38,10 @@ enum rpc_verdict {
 	RPC_REQUEST, /* a call */
 	RPC_NO_CALL, /* from the client, and not a call: one-way, start-up, farewell */
 	RPC_RESPONSE,
-	RPC_ERROR,   /* a response that reports failure */
-	RPC_INTERIM, /* from the server, and the response is still to come */
-	RPC_STREAM,  /* from here on messages are not paired: either side speaks unasked */
+	RPC_ERROR,     /* a response that reports failure */
+	RPC_INTERIM,   /* from the server, and the response is still to come */
+	RPC_HANDSHAKE, /* from the server, and what it answers was no call either */
+	RPC_STREAM,    /* from here on messages are not paired: either side speaks unasked */
 };
 
 #define WORD(a, b, c, d) ((__u32)(a) << 24 | (__u32)(b) << 16 | (__u32)(c) << 8 | (__u32)(d))
