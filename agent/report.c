@@ -6,10 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-json_t *report_number(double value)
-{
-	return isfinite(value) ? json_real(value) : json_null();
-}
+#include "common/json.h"
 
 json_t *report_losses(const uint64_t loss[WIRE_LOSSES])
 {
@@ -25,7 +22,7 @@ static json_t *metrics(const char *const *name, const float *value, int count)
 	json_t *o = json_object();
 
 	for (int m = 0; m < count; m++)
-		json_object_set_new(o, name[m], report_number((double)value[m]));
+		json_object_set_new(o, name[m], json_number_or_null((double)value[m]));
 	return o;
 }
 
@@ -77,14 +74,14 @@ static json_t *quantile(const struct hist *h, double q)
 static void set_latencies(json_t *o, const struct wire_edge *e)
 {
 	json_object_set_new(o, "mean_us",
-		report_number(e->latency.total ? hist_mean_ns(&e->latency) / 1e3 : NAN));
+		json_number_or_null(e->latency.total ? hist_mean_ns(&e->latency) / 1e3 : NAN));
 	json_object_set_new(o, "p50_us", quantile(&e->latency, 0.5));
 	json_object_set_new(o, "p90_us", quantile(&e->latency, 0.9));
 	json_object_set_new(o, "p99_us", quantile(&e->latency, 0.99));
 	json_object_set_new(o, "self_p50_us", quantile(&e->self, 0.5));
 	json_object_set_new(o, "self_p99_us", quantile(&e->self, 0.99));
-	json_object_set_new(o, "rtt_us", report_number((double)e->rtt_us));
-	json_object_set_new(o, "connect_us", report_number((double)e->connect_us));
+	json_object_set_new(o, "rtt_us", json_number_or_null((double)e->rtt_us));
+	json_object_set_new(o, "connect_us", json_number_or_null((double)e->connect_us));
 }
 
 static json_t *edge(const struct wire_window *w, const struct wire_edge *e)
@@ -103,13 +100,15 @@ static json_t *edge(const struct wire_window *w, const struct wire_edge *e)
 		e->peer_container != WIRE_NO_CONTAINER, "protocol", wire_protocol_name(e->protocol),
 		"port", (int)e->port, "local_address", local, "peer_address", remote);
 	json_object_set_new(o, "calls", json_integer((json_int_t)e->latency.total));
-	json_object_set_new(o, "calls_per_s", report_number((double)e->latency.total / seconds));
+	json_object_set_new(
+		o, "calls_per_s", json_number_or_null((double)e->latency.total / seconds));
 	json_object_set_new(o, "errors", json_integer(e->errors));
 	json_object_set_new(o, "unanswered", json_integer(e->unanswered));
 	json_object_set_new(o, "bytes_sent", json_integer((json_int_t)e->bytes_sent));
 	json_object_set_new(o, "bytes_received", json_integer((json_int_t)e->bytes_received));
 	json_object_set_new(o, "retransmit_ratio",
-		report_number(e->segments_sent ? (double)e->retransmits / e->segments_sent : NAN));
+		json_number_or_null(
+			e->segments_sent ? (double)e->retransmits / e->segments_sent : NAN));
 	set_latencies(o, e);
 	return o;
 }

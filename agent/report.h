@@ -16,7 +16,4 @@ json_t *report_window(const struct wire_window *w);
 /* {cause: count} */
 json_t *report_losses(const uint64_t loss[WIRE_LOSSES]);
 
-/* A number, or null for NaN. */
-json_t *report_number(double value);
-
 #endif

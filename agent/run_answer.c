@@ -6,6 +6,7 @@
 #include "agent/report.h"
 #include "agent/run_state.h"
 #include "common/clock.h"
+#include "common/json.h"
 
 #define ACTIONS_SHOWN 256
 
@@ -46,7 +47,7 @@ static json_t *uplink_section(const struct agent *a)
 	ago_s = ((double)clock_wall_ns() - (double)s.last_ack_ns) / 1e9;
 	return json_pack("{s:s, s:b, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "analyzer",
 		a->o->analyzer ? a->o->analyzer : "none", "connected", s.connected,
-		"last_ack_s_ago", report_number(s.last_ack_ns ? ago_s : NAN), "produced",
+		"last_ack_s_ago", json_number_or_null(s.last_ack_ns ? ago_s : NAN), "produced",
 		(json_int_t)s.produced, "recovered", (json_int_t)s.recovered, "stored",
 		(json_int_t)s.stored, "dropped", (json_int_t)s.dropped, "pending",
 		(json_int_t)s.pending, "spool_bytes", (json_int_t)s.spool_bytes, "reports_dropped",

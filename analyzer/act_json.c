@@ -6,13 +6,9 @@
 #include <string.h>
 
 #include "analyzer/act_state.h"
+#include "common/json.h"
 
 /* JSON knows no NaN, and "no value" of a knob is not a number either. */
-static json_t *number(double value)
-{
-	return isfinite(value) ? json_real(value) : json_null();
-}
-
 static json_t *knob_number(int64_t value)
 {
 	return value == WIRE_ANY_VALUE ? json_null() : json_integer(value);
@@ -35,10 +31,11 @@ json_t *action_to_json(const struct action *x)
 		"agent", x->agent, "service", x->service, "container", x->container, "path",
 		x->path, "knob", wire_knob_name(x->knob), "old_value", knob_number(x->old_value),
 		"value", knob_number(value), "reason", x->reason, "state",
-		action_state_name(x->state), "detail", x->detail, "created", number(x->created_s),
-		"applied", number(x->applied_s), "ended", number(x->ended_s), "before",
-		number(x->before), "after", number(x->after), "predicted", number(x->predicted),
-		"verified", verified(x->verified));
+		action_state_name(x->state), "detail", x->detail, "created",
+		json_number_or_null(x->created_s), "applied", json_number_or_null(x->applied_s),
+		"ended", json_number_or_null(x->ended_s), "before", json_number_or_null(x->before),
+		"after", json_number_or_null(x->after), "predicted",
+		json_number_or_null(x->predicted), "verified", verified(x->verified));
 }
 
 /* ---- saving: what the public object does not say ---- */
@@ -51,7 +48,7 @@ static json_t *save_action(const struct act *a, size_t i)
 		(json_int_t)x->cgroup_id, "knob_number", (int)x->knob, "expected",
 		(json_int_t)x->expected, "wanted", (json_int_t)x->wanted, "value",
 		knob_number(x->value), "state_number", (int)x->state, "ending", (int)x->ending,
-		"letgo", number(x->ending == ACTION_STATES ? NAN : a->letgo_s[i]));
+		"letgo", json_number_or_null(x->ending == ACTION_STATES ? NAN : a->letgo_s[i]));
 
 	if (o && json_object_update(o, more)) {
 		json_decref(o);
@@ -68,10 +65,11 @@ static json_t *save_episode(const struct episode *e)
 		"s:i}",
 		"incident", (json_int_t)e->incident, "entity", e->entity, "metric", e->metric,
 		"phase", (int)e->phase, "step", (int)e->step, "steps", (int)e->steps, "by_hand",
-		e->by_hand, "start", number(e->start), "since", number(e->since_s), "before",
-		number(e->before), "latest", number(e->latest), "healthy", number(e->healthy_s),
-		"hold", number(e->hold_s), "windows", (int)e->windows, "good", (int)e->good, "bad",
-		(int)e->bad);
+		e->by_hand, "start", json_number_or_null(e->start), "since",
+		json_number_or_null(e->since_s), "before", json_number_or_null(e->before), "latest",
+		json_number_or_null(e->latest), "healthy", json_number_or_null(e->healthy_s),
+		"hold", json_number_or_null(e->hold_s), "windows", (int)e->windows, "good",
+		(int)e->good, "bad", (int)e->bad);
 }
 
 json_t *act_save(const struct act *a)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "analyzer/dashboard/dashboard.h"
+#include "common/json.h"
 
 static const struct {
 	const char *path;
@@ -70,11 +71,6 @@ void api_handle(void *core, const struct http_request *q, struct http_reply *r)
 		http_fail(r, 405, "%s: not with this method; see docs/api.md", q->path);
 	else
 		http_fail(r, 404, "%s: nothing here; see docs/api.md", q->path);
-}
-
-json_t *api_number(double v)
-{
-	return isfinite(v) ? json_real(v) : json_null();
 }
 
 double api_newest(const struct core *c, uint32_t entity, const char *metric)

@@ -20,9 +20,6 @@ api_handler api_graph, api_entity, api_series;                  /* api_graph.c, 
 api_handler api_slos, api_set_slo, api_incidents, api_incident; /* api_incidents.c */
 api_handler api_actions, api_change_action, api_set_mode;       /* api_actions.c */
 
-/* A JSON number, or null for NaN. */
-json_t *api_number(double v);
-
 /* The metric in the newest window, NaN when absent. */
 double api_newest(const struct core *c, uint32_t entity, const char *metric);
 

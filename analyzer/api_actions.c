@@ -6,11 +6,6 @@
 #include "analyzer/api.h"
 #include "common/clock.h"
 
-static double wall_s(void)
-{
-	return (double)clock_wall_ns() / 1e9;
-}
-
 void api_actions(
 	struct core *c, const struct http_request *q, const char *rest, struct http_reply *r)
 {
@@ -35,9 +30,9 @@ void api_change_action(
 
 	(void)q;
 	if (verb != rest && !strcmp(verb, "/apply")) {
-		err = act_apply(c->act, id, wall_s());
+		err = act_apply(c->act, id, clock_wall_s());
 	} else if (verb != rest && !strcmp(verb, "/undo")) {
-		err = act_undo(c->act, id, wall_s());
+		err = act_undo(c->act, id, clock_wall_s());
 	} else {
 		http_fail(r, 404, "%s: want ID/apply or ID/undo", rest);
 		return;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "analyzer/api.h"
+#include "common/json.h"
 
 #define SLOW_RATIO 2.0 /* times its own normal is called slow */
 #define SLOW_ROWS 120  /* windows outside incidents that its normal is the mean of */
@@ -68,7 +69,8 @@ static void set_newest(json_t *to, const struct core *c, uint32_t entity, const 
 	size_t metrics)
 {
 	for (size_t i = 0; i < metrics; i++)
-		json_object_set_new(to, metric[i], api_number(api_newest(c, entity, metric[i])));
+		json_object_set_new(
+			to, metric[i], json_number_or_null(api_newest(c, entity, metric[i])));
 }
 
 static json_t *service_json(const struct core *c, uint32_t i, const bool *normal)
@@ -120,8 +122,8 @@ void api_graph(struct core *c, const struct http_request *q, const char *rest, s
 			json_array_append_new(edges, edge_json(c, i));
 	}
 	free(normal);
-	r->json = json_pack(
-		"{so so so}", "time", api_number(time_s), "services", services, "edges", edges);
+	r->json = json_pack("{so so so}", "time", json_number_or_null(time_s), "services", services,
+		"edges", edges);
 }
 
 static json_t *neighbours(const struct graph *g, const uint32_t *edge, uint32_t n, bool callers)

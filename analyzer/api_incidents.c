@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "analyzer/api.h"
+#include "common/json.h"
 
 void api_slos(struct core *c, const struct http_request *q, const char *rest, struct http_reply *r)
 {
@@ -18,12 +19,13 @@ void api_slos(struct core *c, const struct http_request *q, const char *rest, st
 		const struct slo *s = &rec->slo[i];
 		const struct incident_watch *w = &c->watch[i];
 
-		json_array_append_new(r->json,
-			json_pack("{ss ss sf sb so sb so}", "entity",
-				rec->graph.entity[s->entity].name, "metric", s->metric, "target",
-				s->target, "proposed", s->proposed, "current",
-				api_number(api_newest(c, s->entity, s->metric)), "violated",
-				w->open, "since", api_number(w->open ? w->started_s : NAN)));
+		json_array_append_new(
+			r->json, json_pack("{ss ss sf sb so sb so}", "entity",
+					 rec->graph.entity[s->entity].name, "metric", s->metric,
+					 "target", s->target, "proposed", s->proposed, "current",
+					 json_number_or_null(api_newest(c, s->entity, s->metric)),
+					 "violated", w->open, "since",
+					 json_number_or_null(w->open ? w->started_s : NAN)));
 	}
 }
 

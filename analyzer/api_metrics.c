@@ -103,7 +103,7 @@ static void put_actions(FILE *f, const struct core *c)
 static void put_counts(FILE *f, const struct core *c)
 {
 	one(f, "sage_uptime_seconds", "gauge", "Time since the analyzer started.",
-		(double)clock_monotonic_ns() / 1e9 - c->started_s);
+		clock_monotonic_s() - c->started_s);
 	one(f, "sage_windows", "gauge", "Model windows in memory.",
 		(double)c->live.recording.series.windows);
 	one(f, "sage_windows_late_total", "counter",

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "analyzer/api.h"
+#include "common/json.h"
 
 #define DEFAULT_S 900
 #define METRICS_MAX 64
@@ -14,7 +15,7 @@ static json_t *values_json(const float *value, size_t from, size_t to)
 	json_t *all = json_array();
 
 	for (size_t i = from; i < to; i++)
-		json_array_append_new(all, api_number(value ? (double)value[i] : NAN));
+		json_array_append_new(all, json_number_or_null(value ? (double)value[i] : NAN));
 	return all;
 }
 

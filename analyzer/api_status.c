@@ -6,13 +6,9 @@
 #include "analyzer/api.h"
 #include "analyzer/intake.h"
 #include "common/clock.h"
+#include "common/json.h"
 
 #define STUCK_S 60 /* a loop that did not come round for so long */
-
-static double monotonic_s(void)
-{
-	return (double)clock_monotonic_ns() / 1e9;
-}
 
 static void ok(struct http_reply *r)
 {
@@ -26,7 +22,7 @@ static void ok(struct http_reply *r)
 void api_health(
 	struct core *c, const struct http_request *q, const char *rest, struct http_reply *r)
 {
-	double since_s = monotonic_s() - c->stepped_s;
+	double since_s = clock_monotonic_s() - c->stepped_s;
 
 	(void)q;
 	(void)rest;
@@ -88,11 +84,12 @@ static json_t *agents_json(const struct core *c)
 	json_t *all = json_array();
 
 	for (uint32_t i = 0; i < f->agents; i++)
-		json_array_append_new(all, json_pack("{ss so sI sI so}", "name", f->agent[i].name,
-						   "last_seen", api_number(f->agent[i].last_seen_s),
-						   "windows", (json_int_t)f->agent[i].windows,
-						   "late", (json_int_t)f->agent[i].late, "losses",
-						   losses_json(f->agent[i].loss)));
+		json_array_append_new(
+			all, json_pack("{ss so sI sI so}", "name", f->agent[i].name, "last_seen",
+				     json_number_or_null(f->agent[i].last_seen_s), "windows",
+				     (json_int_t)f->agent[i].windows, "late",
+				     (json_int_t)f->agent[i].late, "losses",
+				     losses_json(f->agent[i].loss)));
 	return all;
 }
 
@@ -127,10 +124,10 @@ static json_t *model_json(struct core *c)
 			"windows", 0, "parameters", "error", "training_s");
 	/* A model that is being replaced still answers. */
 	return json_pack("{ss sI so sI sI so so sb}", "state", "ready", "version",
-		(json_int_t)m->version, "trained_at", api_number(m->trained_at), "windows",
+		(json_int_t)m->version, "trained_at", json_number_or_null(m->trained_at), "windows",
 		(json_int_t)m->windows, "parameters", (json_int_t)model_parameters(m->model),
-		"error", api_number(m->error), "training_s", api_number(m->training_s),
-		"retraining", trainer_busy(c->trainer));
+		"error", json_number_or_null(m->error), "training_s",
+		json_number_or_null(m->training_s), "retraining", trainer_busy(c->trainer));
 }
 
 static size_t count(const struct graph *g, enum entity_kind kind)
@@ -150,9 +147,10 @@ void api_status(
 	(void)q;
 	(void)rest;
 	r->json = json_pack("{ss sf ss sf sI sI sI so so so so}", "version", SAGE_VERSION,
-		"uptime_s", monotonic_s() - c->started_s, "mode", act_mode_name(act_mode(c->act)),
-		"window_s", c->options.window_s, "windows", (json_int_t)rec->series.windows,
-		"services", (json_int_t)count(&rec->graph, ENTITY_SERVICE), "edges",
+		"uptime_s", clock_monotonic_s() - c->started_s, "mode",
+		act_mode_name(act_mode(c->act)), "window_s", c->options.window_s, "windows",
+		(json_int_t)rec->series.windows, "services",
+		(json_int_t)count(&rec->graph, ENTITY_SERVICE), "edges",
 		(json_int_t)count(&rec->graph, ENTITY_EDGE), "agents", agents_json(c), "losses",
 		total_losses(c), "intake", intake_json(c), "model", model_json(c));
 }

@@ -71,7 +71,7 @@ static int get_recording(const struct arguments *a, struct recording *r, char *w
 
 int cli_record(int argc, char **argv)
 {
-	struct arguments a = {.to_s = (double)clock_wall_ns() / 1e9};
+	struct arguments a = {.to_s = clock_wall_s()};
 	struct recording r;
 	char why[512];
 	int status = 0;

@@ -9,6 +9,7 @@
 #include "analyzer/cli_options.h"
 #include "analyzer/cli_text.h"
 #include "analyzer/score.h"
+#include "common/json.h"
 #include "common/log.h"
 
 struct arguments {
@@ -272,26 +273,21 @@ static void print_totals(const struct totals *t, enum method method)
 	putchar('\n');
 }
 
-static json_t *number(double value)
-{
-	return isfinite(value) ? json_real(value) : json_null();
-}
-
 static json_t *totals_to_json(const struct totals *t, enum method method)
 {
 	struct row row[7];
 	size_t rows = rows_of(t, row);
 	json_t *o = json_pack("{ss sI sI so}", "method", method_name(method), "cases",
 		(json_int_t)t->incidents, "healthy_cases", (json_int_t)t->stretches, "seconds",
-		number(t->seconds));
+		json_number_or_null(t->seconds));
 
 	for (size_t i = 0; o && i < rows; i++) {
 		const struct share *s = &row[i].share;
 
 		json_object_set_new(o, row[i].key,
 			json_pack("{sI sI so so so}", "count", (json_int_t)s->count, "of",
-				(json_int_t)s->of, "ratio", number(s->ratio), "low", number(s->low),
-				"high", number(s->high)));
+				(json_int_t)s->of, "ratio", json_number_or_null(s->ratio), "low",
+				json_number_or_null(s->low), "high", json_number_or_null(s->high)));
 	}
 	return o;
 }

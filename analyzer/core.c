@@ -12,16 +12,6 @@
 #define PATIENCE_S 3.0
 #define TRIM_EVERY_S 60
 
-static double wall_s(void)
-{
-	return (double)clock_wall_ns() / 1e9;
-}
-
-static double monotonic_s(void)
-{
-	return (double)clock_monotonic_ns() / 1e9;
-}
-
 void core_lock(struct core *c)
 {
 	pthread_mutex_lock(&c->lock);
@@ -145,7 +135,7 @@ int core_poll(void *core, const struct wire_poll *p, struct wire_leases *out)
 
 	core_lock(c);
 	for (uint32_t i = 0; i < p->reports; i++)
-		act_report(c->act, p->agent.name, &p->report[i], wall_s());
+		act_report(c->act, p->agent.name, &p->report[i], clock_wall_s());
 	err = act_leases(c->act, p->agent.name, out);
 	core_unlock(c);
 	if (p->reports)
@@ -162,7 +152,8 @@ static bool close_one(struct core *c)
 	int some;
 
 	core_lock(c);
-	some = live_close(&c->live, clock_monotonic_ns(), wall_s(), !core_any_open(c), &closed);
+	some = live_close(
+		&c->live, clock_monotonic_ns(), clock_wall_s(), !core_any_open(c), &closed);
 	core_unlock(c);
 	if (some < 0)
 		log_error("closing a window: %s, trying again", strerror(-some));
@@ -190,8 +181,8 @@ static void add_batch(struct core *c, const struct core_batch *b)
 		while (c->live.pendings == LIVE_PENDING && close_one(c))
 			;
 		core_lock(c);
-		err = live_add(
-			&c->live, &batch.agent, &batch.window[i], clock_monotonic_ns(), wall_s());
+		err = live_add(&c->live, &batch.agent, &batch.window[i], clock_monotonic_ns(),
+			clock_wall_s());
 		c->unsummed += err != 0;
 		core_unlock(c);
 		if (err)
@@ -231,7 +222,7 @@ static void publish_actions(struct core *c)
 	core_unlock(c);
 	if (!saved)
 		return;
-	if (store_put(c->store, "act", 1, wall_s(), saved))
+	if (store_put(c->store, "act", 1, clock_wall_s(), saved))
 		log_error("actions not stored; a restart now would forget them");
 	json_decref(saved);
 	for (uint32_t i = 0; c->wake && i < c->live.fleet.agents; i++)
@@ -240,14 +231,14 @@ static void publish_actions(struct core *c)
 
 static void trim(struct core *c)
 {
-	if (monotonic_s() - c->trimmed_s < TRIM_EVERY_S)
+	if (clock_monotonic_s() - c->trimmed_s < TRIM_EVERY_S)
 		return;
-	c->trimmed_s = monotonic_s();
+	c->trimmed_s = clock_monotonic_s();
 	core_lock(c);
 	fleet_trim(&c->live.fleet, clock_monotonic_ns());
-	resolve_trim(&c->live.resolve, wall_s());
+	resolve_trim(&c->live.resolve, clock_wall_s());
 	core_unlock(c);
-	store_trim(c->store, wall_s() - c->options.retain_s, c->options.retain_bytes);
+	store_trim(c->store, clock_wall_s() - c->options.retain_s, c->options.retain_bytes);
 }
 
 void core_step(struct core *c, int timeout_ms)
@@ -266,14 +257,14 @@ void core_step(struct core *c, int timeout_ms)
 	core_diagnose(c);
 	if (c->judged_s > judged_s) {
 		core_lock(c);
-		act_tick(c->act, slo_now, c, wall_s());
+		act_tick(c->act, slo_now, c, clock_wall_s());
 		core_unlock(c);
 	}
 	publish_actions(c);
 	core_train(c);
 	trim(c);
 	core_lock(c);
-	c->stepped_s = monotonic_s();
+	c->stepped_s = clock_monotonic_s();
 	core_unlock(c);
 }
 
@@ -282,8 +273,8 @@ int core_set_mode(struct core *c, enum act_mode m)
 	json_t *mode = json_string(act_mode_name(m));
 	int err;
 
-	act_set_mode(c->act, m, wall_s());
-	err = mode ? store_put(c->store, "mode", 1, wall_s(), mode) : -ENOMEM;
+	act_set_mode(c->act, m, clock_wall_s());
+	err = mode ? store_put(c->store, "mode", 1, clock_wall_s(), mode) : -ENOMEM;
 	json_decref(mode);
 	return err;
 }
@@ -303,7 +294,7 @@ static int check_window(struct core *c, char *why, size_t why_size)
 			c->options.data, had, c->options.window_s, had);
 		err = -EINVAL;
 	} else {
-		err = ours ? store_put(c->store, "window", 1, wall_s(), ours) : -ENOMEM;
+		err = ours ? store_put(c->store, "window", 1, clock_wall_s(), ours) : -ENOMEM;
 	}
 	json_decref(stored);
 	json_decref(ours);
@@ -340,7 +331,7 @@ static int restore_act(struct core *c)
 		c->options.mode = m;
 	json_decref(mode);
 	json_decref(saved);
-	act_set_mode(c->act, c->options.mode, wall_s());
+	act_set_mode(c->act, c->options.mode, clock_wall_s());
 	return err == -ENOMEM ? err : 0;
 }
 
@@ -384,7 +375,7 @@ static int open_parts(struct core *c, char *why, size_t why_size)
 	err = store_open(&c->store, c->options.data, why, why_size);
 	if (err)
 		return err;
-	err = act_open(&c->act, &act, wall_s());
+	err = act_open(&c->act, &act, clock_wall_s());
 	if (!err)
 		err = trainer_open(&c->trainer);
 	if (err) {
@@ -403,7 +394,7 @@ int core_open(struct core **out, const struct core_options *o, char *why, size_t
 	if (!c)
 		return -ENOMEM;
 	c->options = *o;
-	c->started_s = c->stepped_s = c->trimmed_s = monotonic_s();
+	c->started_s = c->stepped_s = c->trimmed_s = clock_monotonic_s();
 	c->model.error = NAN;
 	pthread_mutex_init(&c->lock, NULL);
 	pthread_mutex_init(&c->queue_lock, NULL);

@@ -7,21 +7,12 @@
 
 #include "analyzer/core.h"
 #include "common/clock.h"
+#include "common/json.h"
 #include "common/log.h"
 
 #define MARGIN_WINDOWS 3  /* around an incident that count as not normal either */
 #define DIAGNOSIS_SHARE 4 /* rest this many times what a diagnosis took */
 #define PLAN_TARGETS 1024
-
-static double wall_s(void)
-{
-	return (double)clock_wall_ns() / 1e9;
-}
-
-static double monotonic_s(void)
-{
-	return (double)clock_monotonic_ns() / 1e9;
-}
 
 static bool is_over(const struct core_incident *n)
 {
@@ -46,19 +37,15 @@ static struct core_incident *find(struct core *c, int64_t id)
 
 /* ---- as documents ------------------------------------------------------- */
 
-static json_t *number_or_null(double v)
-{
-	return isfinite(v) ? json_real(v) : json_null();
-}
-
 static json_t *incident_json(const struct core_incident *n)
 {
 	return json_pack("{sI s{ss ss so} ss so so so so so sO?}", "id", (json_int_t)n->id, "slo",
-		"entity", n->entity, "metric", n->metric, "target", number_or_null(n->target),
-		"state", incident_state_name(n->state), "started", number_or_null(n->started_s),
-		"detected", number_or_null(n->detected_s), "diagnosed",
-		number_or_null(n->diagnosed_s), "ended", number_or_null(n->ended_s), "peak",
-		number_or_null(n->peak), "diagnosis", n->diagnosis);
+		"entity", n->entity, "metric", n->metric, "target", json_number_or_null(n->target),
+		"state", incident_state_name(n->state), "started",
+		json_number_or_null(n->started_s), "detected", json_number_or_null(n->detected_s),
+		"diagnosed", json_number_or_null(n->diagnosed_s), "ended",
+		json_number_or_null(n->ended_s), "peak", json_number_or_null(n->peak), "diagnosis",
+		n->diagnosis);
 }
 
 static void keep_incident(struct core *c, const struct core_incident *n)
@@ -142,7 +129,7 @@ static void open_incident(struct core *c, size_t i)
 	snprintf(n->metric, sizeof(n->metric), "%s", slo->metric);
 	n->target = slo->target;
 	n->started_s = c->watch[i].started_s;
-	n->detected_s = wall_s();
+	n->detected_s = clock_wall_s();
 	n->diagnosed_s = n->ended_s = NAN;
 	n->peak = c->watch[i].peak;
 	c->watched[i] = n->id;
@@ -298,8 +285,8 @@ static void act_on(struct core *c, const struct core_incident *n, const struct d
 
 	if (plan && t) {
 		plan_make(plan, d, &c->live.recording.graph, t, count);
-		if (act_plan(c->act, (uint64_t)n->id, n->entity, n->metric, now, plan, wall_s()) <
-			0)
+		if (act_plan(c->act, (uint64_t)n->id, n->entity, n->metric, now, plan,
+			    clock_wall_s()) < 0)
 			log_error("incident %lld: out of memory planning, no action",
 				(long long)n->id);
 	}
@@ -350,7 +337,7 @@ static void take_diagnosis(struct core *c, int64_t id, const struct diagnosis *d
 		json_decref(n->diagnosis);
 		n->diagnosis = json_incref(json);
 		if (isnan(n->diagnosed_s))
-			n->diagnosed_s = wall_s();
+			n->diagnosed_s = clock_wall_s();
 		c->diagnoses++;
 		keep_incident(c, n);
 		act_on(c, n, d);
@@ -362,7 +349,7 @@ static void take_diagnosis(struct core *c, int64_t id, const struct diagnosis *d
 static void diagnose_one(struct core *c, size_t i)
 {
 	struct core_incident *n = find(c, c->watched[i]);
-	double began_s = monotonic_s(), to_s = c->judged_s + c->options.window_s;
+	double began_s = clock_monotonic_s(), to_s = c->judged_s + c->options.window_s;
 	struct slo slo = c->live.recording.slo[i];
 	struct diagnosis d;
 	bool *use;
@@ -380,8 +367,8 @@ static void diagnose_one(struct core *c, size_t i)
 			strerror(-err));
 		return;
 	}
-	n->cost_s = monotonic_s() - began_s;
-	n->next_s = monotonic_s() + n->cost_s * DIAGNOSIS_SHARE;
+	n->cost_s = clock_monotonic_s() - began_s;
+	n->next_s = clock_monotonic_s() + n->cost_s * DIAGNOSIS_SHARE;
 	n->seen_s = to_s;
 	take_diagnosis(c, n->id, &d);
 	diagnosis_clear(&d);
@@ -431,7 +418,7 @@ int core_restore_incidents(struct core *c)
 			continue;
 		if (!is_over(&n) && !watch_again(c, &n)) {
 			n.state = INCIDENT_CLOSED;
-			n.ended_s = isfinite(n.ended_s) ? n.ended_s : wall_s();
+			n.ended_s = isfinite(n.ended_s) ? n.ended_s : clock_wall_s();
 			keep_incident(c, &n);
 		}
 		c->incident[c->incidents++] = n;

@@ -10,11 +10,6 @@
 
 #define RETRY_S 15.0 /* after a training that gave no model */
 
-static double monotonic_s(void)
-{
-	return (double)clock_monotonic_ns() / 1e9;
-}
-
 static json_t *about_json(const struct core_model *m)
 {
 	return json_pack("{sf sf sf sI}", "trained_at", m->trained_at, "error", m->error,
@@ -44,7 +39,7 @@ static void replace_model(struct core *c, const struct trainer_result *r)
 	model_free(c->model.model);
 	c->model.model = r->model;
 	c->model.version++;
-	c->model.trained_at = (double)clock_wall_ns() / 1e9;
+	c->model.trained_at = clock_wall_s();
 	c->model.error = r->error;
 	c->model.training_s = r->seconds;
 	c->model.windows = r->windows;
@@ -80,7 +75,7 @@ static bool is_time(const struct core *c, size_t usable)
 		return false;
 	if (c->model.model && usable >= 2 * c->model.windows) /* young: learn from all there is */
 		wait_s = fmin(wait_s, RETRY_S);
-	return c->model.attempt_s == 0 || monotonic_s() - c->model.attempt_s >= wait_s;
+	return c->model.attempt_s == 0 || clock_monotonic_s() - c->model.attempt_s >= wait_s;
 }
 
 /* Once, and only when nobody gave a target. */
@@ -140,7 +135,7 @@ void core_train(struct core *c)
 		return;
 	}
 	propose_targets(c);
-	c->model.attempt_s = monotonic_s();
+	c->model.attempt_s = clock_monotonic_s();
 	if (c->live.recording.slos)
 		submit(c, use);
 	else
@@ -166,7 +161,7 @@ int core_restore_model(struct core *c)
 	c->model.training_s = json_number_value(json_object_get(about, "training_s"));
 	c->model.windows = (size_t)json_integer_value(json_object_get(about, "windows"));
 	if (!err)
-		c->model.attempt_s = monotonic_s();
+		c->model.attempt_s = clock_monotonic_s();
 	json_decref(about);
 	return 0;
 }

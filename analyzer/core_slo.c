@@ -8,11 +8,6 @@
 #include "common/clock.h"
 #include "common/log.h"
 
-static double wall_s(void)
-{
-	return (double)clock_wall_ns() / 1e9;
-}
-
 int core_set_slo(struct core *c, const struct slo_text *s)
 {
 	size_t before = c->live.recording.slos;
@@ -24,7 +19,7 @@ int core_set_slo(struct core *c, const struct slo_text *s)
 	if (c->live.recording.slos > before)
 		incident_watch_init(&c->watch[before]);
 	all = slo_to_json(&c->live.recording);
-	err = all ? store_put(c->store, "slos", 1, wall_s(), all) : -ENOMEM;
+	err = all ? store_put(c->store, "slos", 1, clock_wall_s(), all) : -ENOMEM;
 	json_decref(all);
 	return err;
 }

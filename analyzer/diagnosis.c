@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/json.h"
+
 static const char *const verdict_names[] = {
 	[VERDICT_HEALTHY] = "healthy",
 	[VERDICT_DIAGNOSED] = "diagnosed",
@@ -23,10 +25,18 @@ void diagnosis_clear(struct diagnosis *d)
 	memset(d, 0, sizeof(*d));
 }
 
-/* JSON has no NaN: what is not known is null. */
-static json_t *number(double value)
+static int best_first(const void *a, const void *b)
 {
-	return isfinite(value) ? json_real(value) : json_null();
+	const struct candidate *x = a, *y = b;
+
+	if (x->score != y->score)
+		return x->score > y->score ? -1 : 1;
+	return (x->service > y->service) - (x->service < y->service);
+}
+
+void diagnosis_rank(struct diagnosis *d)
+{
+	qsort(d->candidate, d->candidates, sizeof(*d->candidate), best_first);
 }
 
 /* JSON has no broken characters: where a name was cut inside of one, '?' stands for its bytes. */
@@ -53,7 +63,7 @@ static json_t *candidate_to_json(const struct candidate *c, const struct graph *
 {
 	return json_pack("{ss ss ss so so}", "service", entity_name(g, c->service), "resource",
 		resource_name(c->resource), "metric", c->metric, "probability",
-		number(c->probability), "score", number(c->score));
+		json_number_or_null(c->probability), "score", json_number_or_null(c->score));
 }
 
 static json_t *candidates_to_json(const struct diagnosis *d, const struct graph *g, bool culprits)
@@ -80,9 +90,10 @@ static json_t *evidence_to_json(const struct diagnosis *d, const struct graph *g
 	for (size_t i = 0; array && i < d->evidences; i++) {
 		const struct evidence *e = &d->evidence[i];
 		json_t *object = json_pack("{ss ss so so so so}", "entity",
-			entity_name(g, e->entity), "metric", e->metric, "normal", number(e->normal),
-			"observed", number(e->observed), "sigmas", number(e->sigmas), "since",
-			number(e->since_s));
+			entity_name(g, e->entity), "metric", e->metric, "normal",
+			json_number_or_null(e->normal), "observed",
+			json_number_or_null(e->observed), "sigmas", json_number_or_null(e->sigmas),
+			"since", json_number_or_null(e->since_s));
 
 		if (json_array_append_new(array, object)) {
 			json_decref(array);
@@ -98,10 +109,12 @@ json_t *diagnosis_to_json(const struct diagnosis *d, const struct graph *g)
 
 	return json_pack("{ss ss so so so s{ss ss so} so so so so s{so so so so}}", "verdict",
 		verdict_name(d->verdict), "method", d->method, "why", text(d->why), "from",
-		number(d->from_s), "to", number(d->to_s), "slo", "entity",
-		entity_name(g, d->slo_entity), "metric", d->slo_metric, "target", number(c->target),
-		"seconds", number(d->seconds), "ranking", candidates_to_json(d, g, false),
-		"culprits", candidates_to_json(d, g, true), "evidence", evidence_to_json(d, g),
-		"counterfactual", "observed", number(c->observed), "restored", number(c->restored),
-		"target", number(c->target), "probability", number(c->probability));
+		json_number_or_null(d->from_s), "to", json_number_or_null(d->to_s), "slo", "entity",
+		entity_name(g, d->slo_entity), "metric", d->slo_metric, "target",
+		json_number_or_null(c->target), "seconds", json_number_or_null(d->seconds),
+		"ranking", candidates_to_json(d, g, false), "culprits",
+		candidates_to_json(d, g, true), "evidence", evidence_to_json(d, g),
+		"counterfactual", "observed", json_number_or_null(c->observed), "restored",
+		json_number_or_null(c->restored), "target", json_number_or_null(c->target),
+		"probability", json_number_or_null(c->probability));
 }

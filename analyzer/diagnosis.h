@@ -55,6 +55,9 @@ struct diagnosis {
 
 void diagnosis_clear(struct diagnosis *d);
 
+/* Put the candidates in order: best score first, ties by number. */
+void diagnosis_rank(struct diagnosis *d);
+
 /* verdict, ranking, culprits, evidence, counterfactual, ...: the object of
  * `sage-analyzer diagnose --json` and of /api/v1/incidents. NULL when out of memory. */
 json_t *diagnosis_to_json(const struct diagnosis *d, const struct graph *g);

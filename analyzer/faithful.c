@@ -85,15 +85,6 @@ static void blame_resource(struct greedy *y, struct candidate *c)
 	search_metric(y->s, c->service, c->resource, c->metric);
 }
 
-static int best_first(const void *a, const void *b)
-{
-	const struct candidate *x = a, *y = b;
-
-	if (x->score != y->score)
-		return x->score > y->score ? -1 : 1;
-	return (x->service > y->service) - (x->service < y->service);
-}
-
 /* One of them is the cause: chances add up to no more than 1. */
 static void share_chances(struct diagnosis *d)
 {
@@ -143,7 +134,7 @@ static int search_all(struct greedy *y, const struct graph *g)
 	for (size_t i = 0; i < y->d->candidates; i++)
 		if (y->d->candidate[i].culprit)
 			blame_resource(y, &y->d->candidate[i]);
-	qsort(y->d->candidate, y->d->candidates, sizeof(*y->d->candidate), best_first);
+	diagnosis_rank(y->d);
 	share_chances(y->d);
 	conclude(y, g);
 	return 0;

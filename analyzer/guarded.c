@@ -47,15 +47,6 @@ static void ask_candidates(struct guard *a)
 	}
 }
 
-static int best_first(const void *a, const void *b)
-{
-	const struct candidate *x = a, *y = b;
-
-	if (x->score != y->score)
-		return x->score > y->score ? -1 : 1;
-	return (x->service > y->service) - (x->service < y->service);
-}
-
 /* Scores and chances shrink by what the model does not confirm; the chances' sum never grows. */
 static void weigh(struct guard *a)
 {
@@ -68,7 +59,7 @@ static void weigh(struct guard *a)
 		d->candidate[i].score *= factor;
 		d->candidate[i].probability *= factor;
 	}
-	qsort(d->candidate, d->candidates, sizeof(*d->candidate), best_first);
+	diagnosis_rank(d);
 }
 
 static size_t culprit_set(const struct diagnosis *d, struct intervention set[CULPRITS])

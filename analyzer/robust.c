@@ -71,15 +71,6 @@ static bool independent_of_load(const struct suspect *p)
 	       (!strcmp(cpu->metric, "cpu_limit_cores") && cpu->strength > 0.3);
 }
 
-static int best_first(const void *a, const void *b)
-{
-	const struct candidate *x = a, *y = b;
-
-	if (x->score != y->score)
-		return x->score > y->score ? -1 : 1;
-	return (x->service > y->service) - (x->service < y->service);
-}
-
 /* Chances by how far the scores stand apart; part of it stays with causes not seen. */
 static void give_chances(struct candidate *c, size_t count)
 {
@@ -115,7 +106,7 @@ static int list_candidates(struct diagnosis *d, const struct suspicion *s)
 	}
 	if (!independent_of_load(&s->suspect[top]))
 		d->candidates += add_workload(&d->candidate[d->candidates], s, best);
-	qsort(d->candidate, d->candidates, sizeof(*d->candidate), best_first);
+	diagnosis_rank(d);
 	give_chances(d->candidate, d->candidates);
 	return 0;
 }

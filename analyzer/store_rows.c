@@ -55,7 +55,7 @@ static int put_batch(struct store *s, const struct wire_agent *a, uint64_t seque
 	st = store_statement(s, SQL_MARK_PUT);
 	bind_agent(st, a);
 	sqlite3_bind_int64(st, 3, (int64_t)sequence);
-	sqlite3_bind_double(st, 4, (double)clock_wall_ns() / 1e9);
+	sqlite3_bind_double(st, 4, clock_wall_s());
 	return store_run(s, st);
 }
 

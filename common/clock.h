@@ -1,4 +1,4 @@
-/* Clocks, in nanoseconds. */
+/* Clocks. */
 #ifndef SAGE_COMMON_CLOCK_H
 #define SAGE_COMMON_CLOCK_H
 
@@ -23,6 +23,17 @@ static inline uint64_t clock_monotonic_ns(void)
 static inline uint64_t clock_wall_ns(void)
 {
 	return clock_read_ns(CLOCK_REALTIME);
+}
+
+/* The same in seconds, the unit of recordings and reports. */
+static inline double clock_monotonic_s(void)
+{
+	return (double)clock_monotonic_ns() / 1e9;
+}
+
+static inline double clock_wall_s(void)
+{
+	return (double)clock_wall_ns() / 1e9;
 }
 
 #endif
