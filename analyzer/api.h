@@ -29,7 +29,7 @@ struct api_count {
 	uint64_t value;
 };
 
-#define API_INTAKE_COUNTS 8
+#define API_INTAKE_COUNTS 9
 
 void api_intake_counts(const struct core *c, struct api_count out[API_INTAKE_COUNTS]);
 

@@ -49,6 +49,7 @@ void api_intake_counts(const struct core *c, struct api_count out[API_INTAKE_COU
 		{"windows", "Agents' windows in stored batches.", s.windows},
 		{"duplicates", "Batches that came again.", s.duplicates},
 		{"refused", "Messages that could not be understood.", s.refused},
+		{"strangers", "Messages without the seal of the agent they name.", s.strangers},
 		{"deferred", "Batches not taken for now; agents keep them.", s.deferred},
 		{"queue_full", "Of those, for want of room in the queue.", c->refused},
 		{"polls", "Polls for leases answered.", s.polls},

@@ -110,7 +110,7 @@ static void status_graph_and_entity_have_their_members(void **state)
 	assert_keys(j, "version uptime_s mode window_s windows services edges agents losses "
 		       "intake model");
 	assert_keys(json_object_get(j, "intake"),
-		"batches windows duplicates refused deferred queue_full polls bytes");
+		"batches windows duplicates refused strangers deferred queue_full polls bytes");
 	assert_keys(json_object_get(j, "model"),
 		"state version trained_at windows parameters error training_s");
 	one = json_array_get(json_object_get(j, "agents"), 0);
