@@ -250,14 +250,14 @@ static void replay(struct actuator *a)
 
 static int open_parts(struct actuator *a, const struct actuator_options *o)
 {
-	int error = guard_open(&a->guard, o);
+	int error = 0;
 
-	if (error)
-		return error;
 	if (o->layout)
 		a->layout = *o->layout;
 	else
 		error = knob_layout_find(&a->layout, "/proc/self/mountinfo", o->cgroup_below);
+	if (!error)
+		error = guard_open(&a->guard, o, a->layout.mount[KNOB_CPU].dir);
 	if (!error)
 		error = journal_open(&a->journal, o->state_dir);
 	return error;

@@ -45,7 +45,7 @@ struct actuator_options {
 	struct actuator_limits limits;
 	const char *cgroup_below;         /* see cgroup_tree_find(); NULL = all mounts */
 	const struct knob_layout *layout; /* NULL = as mounted there; copied */
-	const char *own_path;             /* the agent's cgroup; NULL = from /proc/self/cgroup */
+	const char *own_path;             /* the agent's cgroup; NULL = it is found */
 };
 
 /*

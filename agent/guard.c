@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/own_cgroup.h"
+
 /* Cgroups that hold a whole system or a whole quality-of-service class. */
 static const char *const never[] = {
 	"/",
@@ -52,38 +54,11 @@ void actuator_limits_default(struct actuator_limits *l)
 	};
 }
 
-/* The agent's cgroup in the hierarchy of the cpu controller, else in the unified one. */
-static void read_own_path(char out[WIRE_PATH])
-{
-	char line[WIRE_PATH + 64];
-	FILE *f = fopen("/proc/self/cgroup", "re");
-
-	snprintf(out, WIRE_PATH, "/");
-	if (!f)
-		return;
-	while (fgets(line, sizeof(line), f)) {
-		char *names = strchr(line, ':'), *path = names ? strchr(names + 1, ':') : NULL;
-		bool cpu;
-
-		if (!path)
-			continue;
-		*path++ = '\0';
-		path[strcspn(path, "\n")] = '\0';
-		cpu = !strcmp(names + 1, "cpu") || !strncmp(names + 1, "cpu,", 4) ||
-		      strstr(names + 1, ",cpu");
-		if (cpu || !names[1])
-			snprintf(out, WIRE_PATH, "%.*s", WIRE_PATH - 1, path);
-		if (cpu)
-			break;
-	}
-	fclose(f);
-}
-
-int guard_open(struct guard *g, const struct actuator_options *o)
+int guard_open(struct guard *g, const struct actuator_options *o, const char *mount)
 {
 	*g = (struct guard){.limits = o->limits};
 	if (!o->own_path)
-		read_own_path(g->own);
+		(void)own_cgroup_find(mount, g->own);
 	else if (snprintf(g->own, sizeof(g->own), "%s", o->own_path) >= (int)sizeof(g->own))
 		return -EINVAL;
 	for (size_t i = 0; o->allow && o->allow[i]; i++) {
@@ -140,6 +115,10 @@ bool guard_path(const struct guard *g, const char *path, char why[GUARD_WHY])
 			snprintf(why, GUARD_WHY, "a root, system or QoS cgroup is never touched");
 			return false;
 		}
+	if (!*g->own) {
+		snprintf(why, GUARD_WHY, "the agent cannot tell which cgroup is its own");
+		return false;
+	}
 	if (strcmp(g->own, "/") && (is_within(path, g->own) || is_within(g->own, path))) {
 		snprintf(why, GUARD_WHY, "the agent does not touch its own cgroup");
 		return false;

@@ -15,12 +15,15 @@
 struct guard {
 	char *allow[GUARD_PATTERNS]; /* [patterns] owned */
 	size_t patterns;
-	char own[WIRE_PATH]; /* the agent's cgroup; "/" = not in one */
+	char own[WIRE_PATH]; /* the agent's cgroup; "/" = not in one, "" = unknown: touch nothing */
 	struct actuator_limits limits;
 };
 
-/* Returns 0, -EINVAL (too many patterns, path too long) or -ENOMEM. */
-int guard_open(struct guard *g, const struct actuator_options *o);
+/*
+ * `mount` is where the cpu hierarchy is, in which the agent's own cgroup is looked for.
+ * Returns 0, -EINVAL (too many patterns, path too long) or -ENOMEM.
+ */
+int guard_open(struct guard *g, const struct actuator_options *o, const char *mount);
 void guard_close(struct guard *g);
 
 /* May this cgroup be touched at all? */
