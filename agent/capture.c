@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <linux/membarrier.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -12,6 +13,7 @@
 #include "agent/capture_listeners.h"
 #include "agent/capture_protocols.h"
 #include "agent/probe.h"
+#include "agent/tls.h"
 #include "bpf/event.h"
 #include "common/log.h"
 
@@ -70,6 +72,8 @@ static const struct strategy strategies[] = {
 struct capture {
 	const struct strategy *strategy;
 	struct probe *probe;
+	struct tls *tls;                    /* NULL when off or refused */
+	int tls_error;                      /* 0 when off */
 	int edges, edge_values, edges_free; /* maps */
 	uint32_t *epoch;                    /* live in the kernel half */
 	uint64_t *losses;                   /* [RPC_LOSSES] live in the kernel half */
@@ -112,6 +116,7 @@ static int configure(struct capture *c, const struct capture_options *o)
 	uint32_t connections = o->max_connections ? o->max_connections : DEFAULT_CONNECTIONS;
 	uint32_t tick_ns = jiffy_ns();
 	int32_t subsystem = o->cgroup_subsys;
+	uint8_t tls_sent = o->tls, tls_received = o->tls && !o->tls_sent_only;
 	const struct strategy *s = c->strategy;
 	int err;
 
@@ -121,7 +126,12 @@ static int configure(struct capture *c, const struct capture_options *o)
 		(err = probe_resize(c->probe, "edges", c->max_edges)) ||
 		(err = probe_resize(c->probe, "edge_values", c->max_edges)) ||
 		(err = probe_resize(c->probe, "edges_free", c->max_edges)) ||
+		(err = probe_set(c->probe, "tls_sent", &tls_sent, sizeof(tls_sent))) ||
+		(err = probe_set(c->probe, "tls_received", &tls_received, sizeof(tls_received))) ||
 		(err = probe_resize(c->probe, "ends", connections)))
+		return err;
+	if (!o->tls && ((err = probe_resize(c->probe, "tls_threads", 1)) ||
+			       (err = probe_resize(c->probe, "tls_heard", 1))))
 		return err;
 	if (s->keyed && (err = probe_resize(c->probe, "connections", connections)))
 		return err;
@@ -197,6 +207,15 @@ static int try_strategy(struct capture *c, size_t rank, const struct capture_opt
 	return err;
 }
 
+static void open_tls(struct capture *c, const struct capture_options *o)
+{
+	if (o->tls)
+		c->tls_error = tls_open(&c->tls, c->probe, !o->tls_sent_only);
+	if (c->tls_error)
+		log_warning(
+			"tls: %s; going on without the contents of TLS", strerror(-c->tls_error));
+}
+
 int capture_open(struct capture **out, const struct capture_options *o)
 {
 	struct capture *c = calloc(1, sizeof(*c));
@@ -210,6 +229,7 @@ int capture_open(struct capture **out, const struct capture_options *o)
 			continue;
 		err = try_strategy(c, i, o);
 		if (!err) {
+			open_tls(c, o);
 			*out = c;
 			return 0;
 		}
@@ -318,6 +338,8 @@ int capture_read(
 	(void)syscall(__NR_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
 	sweep(c, false, each, ctx);
 	sweep(c, true, NULL, NULL);
+	if (c->tls)
+		tls_refresh(c->tls);
 	return 0;
 }
 
@@ -329,6 +351,21 @@ void capture_losses(const struct capture *c, uint64_t loss[WIRE_LOSSES])
 	loss[LOSS_PROBE_MISSED] += probe_missed(c->probe);
 }
 
+static void support_tls(const struct capture *c,
+	void (*line)(void *ctx, const char *feature, const char *how, const char *blind), void *ctx)
+{
+	char how[128];
+
+	if (c->tls)
+		tls_describe(c->tls, how, sizeof(how));
+	else
+		snprintf(how, sizeof(how), "no: %s",
+			c->tls_error ? strerror(-c->tls_error) : "off; --tls looks inside");
+	line(ctx, "tls", how,
+		c->tls ? "libraries without OpenSSL's functions; what Go programs read"
+		       : "calls under TLS are counted as tls, their errors unknown");
+}
+
 void capture_support(const struct capture *c,
 	void (*line)(void *ctx, const char *feature, const char *how, const char *blind), void *ctx)
 {
@@ -336,6 +373,7 @@ void capture_support(const struct capture *c,
 	line(ctx, "rpc self time", "calls of the thread that reads the request and answers it",
 		"work handed to another thread; event loops with several requests open");
 	capture_protocols(line, ctx);
+	support_tls(c, line, ctx);
 	line(ctx, "tcp rtt, retransmits, connect", "the socket's own counters", "");
 }
 
@@ -353,6 +391,7 @@ void capture_close(struct capture *c)
 {
 	if (!c)
 		return;
+	tls_close(c->tls);
 	probe_close(c->probe);
 	free(c);
 }

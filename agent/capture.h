@@ -24,6 +24,8 @@ struct capture;
 struct capture_options {
 	unsigned max_edges; /* of one window, 3 KB each, a server with own calls two; 0 = 8,192 */
 	unsigned max_connections; /* sockets tracked at a time; 0 = 16,384 */
+	bool tls;                 /* look into TLS where a library allows it, see tls.h */
+	bool tls_sent_only;       /* at what is sent */
 	int cgroup_subsys;        /* number of the v1 controller whose cgroups count; -1 = v2 */
 	const char *strategy;     /* by name; NULL = the first that loads */
 };

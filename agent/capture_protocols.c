@@ -11,7 +11,7 @@ struct protocol {
 };
 
 static const struct protocol protocols[WIRE_PROTOCOLS] = {
-	[WIRE_TCP] = {"any other, TLS too: by the direction of the bytes", NULL,
+	[WIRE_TCP] = {"any other: by the direction of the bytes", NULL,
 		"pipelined requests count as one call; so do messages that get no answer"},
 	[WIRE_HTTP1] = {"in turn; 100 and 103 are not the answer", "5xx",
 		"pipelined requests count as one call; after 101 and CONNECT nothing is a call"},
@@ -37,6 +37,8 @@ static const struct protocol protocols[WIRE_PROTOCOLS] = {
 	[WIRE_AMQP] = {"0-9-1, in turn, until the connection publishes or consumes",
 		"channel or connection closed by the server",
 		"publications and deliveries are no calls"},
+	[WIRE_TLS] = {"in turn, by records of application data", NULL,
+		"what is inside, without --tls or where that cannot look"},
 	[WIRE_NATS] = {"recognised, not paired", NULL, "request and reply are publications"},
 };
 

@@ -258,7 +258,9 @@ static void open_probes(struct collector *c)
 	struct capture_options options = {.max_edges = 2 * c->o.max_edges,
 		.max_connections = c->o.max_connections,
 		.cgroup_subsys = c->subsys,
-		.strategy = c->o.strategy};
+		.strategy = c->o.strategy,
+		.tls = c->o.tls,
+		.tls_sent_only = c->o.tls_sent_only};
 
 	if (c->o.no_bpf) {
 		c->sched_error = c->capture_error = -EPERM; /* said by privilege_check() */

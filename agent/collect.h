@@ -20,6 +20,7 @@ struct collect_options {
 	const char *cgroup_below;       /* see cgroup_tree_find(); NULL = all mounts */
 	const struct kubernetes *names; /* NULL without a cluster; not owned */
 	const char *strategy;           /* see capture.h; NULL = the best */
+	bool tls, tls_sent_only;        /* look into TLS, see capture.h */
 	bool perf;                      /* count perf events per container, see perf.h */
 	bool no_bpf;                    /* this process may not load programs: counters only */
 	uint32_t max_containers, max_edges, max_connections;

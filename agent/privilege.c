@@ -9,6 +9,7 @@
 #include "common/log.h"
 
 static const unsigned watching[] = {CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE};
+static const unsigned attaching[] = {CAP_SYS_ADMIN};
 static const unsigned acting[] = {CAP_SYS_ADMIN, CAP_NET_ADMIN, CAP_DAC_OVERRIDE};
 
 #define COUNT(array) (sizeof(array) / sizeof(*(array)))
@@ -48,9 +49,9 @@ static void keep(const unsigned *capability, size_t count, const bool *had)
 	}
 }
 
-int privilege_drop(bool acts)
+int privilege_drop(bool acts, bool attaches)
 {
-	bool watches[COUNT(watching)], can_act[COUNT(acting)];
+	bool watches[COUNT(watching)], can_act[COUNT(acting)], may_attach[COUNT(attaching)];
 
 	if (capng_get_caps_process()) {
 		log_warning("capabilities cannot be read, they are all kept");
@@ -60,10 +61,14 @@ int privilege_drop(bool acts)
 		watches[i] = capng_have_capability(CAPNG_PERMITTED, watching[i]);
 	for (size_t i = 0; i < COUNT(acting); i++)
 		can_act[i] = capng_have_capability(CAPNG_PERMITTED, acting[i]);
+	for (size_t i = 0; i < COUNT(attaching); i++)
+		may_attach[i] = capng_have_capability(CAPNG_PERMITTED, attaching[i]);
 	capng_clear(CAPNG_SELECT_CAPS);
 	keep(watching, COUNT(watching), watches);
 	if (acts)
 		keep(acting, COUNT(acting), can_act);
+	else if (attaches)
+		keep(attaching, COUNT(attaching), may_attach);
 	if (capng_apply(CAPNG_SELECT_CAPS)) {
 		log_warning("capabilities cannot be dropped, they are all kept");
 		return -EPERM;

@@ -161,6 +161,16 @@ int probe_skip(struct probe *p, const char *name)
 	return program ? bpf_program__set_autoload(program, false) : -ENOENT;
 }
 
+int probe_share(struct probe *p, const struct probe *other, const char *name)
+{
+	struct bpf_map *map = bpf_object__find_map_by_name(p->object, name);
+	int fd = probe_map(other, name);
+
+	if (!map || fd < 0)
+		return -ENOENT;
+	return bpf_map__reuse_fd(map, fd);
+}
+
 /*
  * Put the kernel's memory of .data and .bss where libbpf kept their initial values; it
  * does that by itself only for skeletons. libbpf unmaps it with the object.
@@ -226,6 +236,28 @@ int probe_attach(struct probe *p)
 		p->link[p->links++] = link;
 	}
 	return 0;
+}
+
+int probe_attach_file(struct probe *p, const char *name, const char *path, uint64_t offset,
+	bool at_return, struct probe_link **out)
+{
+	LIBBPF_OPTS(bpf_uprobe_opts, opts, .retprobe = at_return);
+	struct bpf_program *program = bpf_object__find_program_by_name(p->object, name);
+	struct bpf_link *link;
+
+	if (!program)
+		return -ENOENT;
+	link = bpf_program__attach_uprobe_opts(program, -1, path, offset, &opts);
+	if (!link)
+		return -errno;
+	*out = (struct probe_link *)link;
+	return 0;
+}
+
+void probe_detach(struct probe_link *link)
+{
+	if (link)
+		bpf_link__destroy((struct bpf_link *)link);
 }
 
 const char *probe_refusal(const struct probe *p)

@@ -38,11 +38,26 @@ int probe_resize(struct probe *p, const char *map, uint32_t entries);
 /* Leave a program out, before probe_load(). -ENOENT when there is none of that name. */
 int probe_skip(struct probe *p, const char *program);
 
+/* Let `map` be that of `other`, which is loaded, before probe_load(). -ENOENT as above. */
+int probe_share(struct probe *p, const struct probe *other, const char *map);
+
 /* Verify and load. The kernel's words on a refusal are kept: probe_refusal(). */
 int probe_load(struct probe *p);
 
 /* Attach all programs of the object that attach by themselves (iterators do not). */
 int probe_attach(struct probe *p);
+
+struct probe_link;
+
+/*
+ * Run a uprobe program at an offset of a file, in every process that maps it, now or later,
+ * until probe_detach(). Needs CAP_SYS_ADMIN.
+ */
+int probe_attach_file(struct probe *p, const char *program, const char *path, uint64_t offset,
+	bool at_return, struct probe_link **link);
+
+/* Takes NULL. */
+void probe_detach(struct probe_link *link);
 
 /* The last line of substance the verifier or libbpf said; "" when nothing was refused. */
 const char *probe_refusal(const struct probe *p);

@@ -269,7 +269,7 @@ static int open_parts(struct agent *a)
 		return err;
 	open_actuator(a);
 	malloc_trim(0); /* what lies between what stays */
-	privilege_drop(a->o->mode == ACTUATOR_ENFORCE);
+	privilege_drop(a->o->mode == ACTUATOR_ENFORCE, a->o->collect.tls);
 	return open_uplink(a);
 }
 

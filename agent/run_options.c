@@ -24,6 +24,7 @@ enum key {
 	KEY_NAME_RULE,
 	KEY_ALLOW,
 	KEY_PERF,
+	KEY_TLS,
 	KEY_INTERVAL,
 	KEY_ONCE,
 	KEY_CGROUP,
@@ -66,6 +67,10 @@ static const struct argp_option options[] = {
 		"name containers by cgroup path: '/apps/{service}/{container}'; repeatable", 3},
 	{"cgroup", KEY_CGROUP, "DIR", 0, "use the cgroup mounts below DIR only", 3},
 	{"strategy", KEY_STRATEGY, "NAME", 0, "how calls are captured (the best this kernel has)",
+		3},
+	{"tls", KEY_TLS, "sent", OPTION_ARG_OPTIONAL,
+		"look into TLS by uprobes on OpenSSL and Go's crypto/tls; with =sent only at what "
+		"is sent, for a fifth of the cost",
 		3},
 	{"perf-events", KEY_PERF, NULL, 0,
 		"count cycles, instructions, cache misses, context switches and page faults of "
@@ -178,6 +183,12 @@ static error_t parse_switches(int key, char *text, struct argp_state *state, str
 		return 0;
 	case KEY_STRATEGY:
 		o->collect.strategy = strategy(state, text);
+		return 0;
+	case KEY_TLS:
+		if (text && strcmp(text, "sent") != 0)
+			argp_error(state, "--tls=%s: --tls, or --tls=sent", text);
+		o->collect.tls = true;
+		o->collect.tls_sent_only = text != NULL;
 		return 0;
 	case KEY_PERF:
 		o->collect.perf = true;

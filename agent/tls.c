@@ -26,6 +26,7 @@ struct file {
 
 struct tls {
 	struct probe *probe;
+	bool received;
 	struct tls_processes *processes;
 	uint32_t scan;
 	struct file file[MAX_FILES];
@@ -42,7 +43,8 @@ static const struct {
 	[TLS_FN_WRITE_EX] = {"tls_write_ex", NULL},
 	[TLS_FN_READ] = {"tls_read", "tls_read_done"},
 	[TLS_FN_READ_EX] = {"tls_read_ex", "tls_read_done"},
-	[TLS_FN_GO_WRITE] = {"tls_write_go", NULL}, /* a Go stack moves: no probe of returns */
+	[TLS_FN_GO_WRITE] = {"tls_write_go",
+		NULL}, /* Go moves its stacks: returns are not probed */
 };
 
 /* ---- one file */
@@ -74,7 +76,7 @@ static int attach(struct tls *t, struct file *f, const char *link, const struct 
 	int err = t->attached < MAX_ATTACHED ? 0 : -ENOSPC;
 
 	for (int i = 0; i < TLS_FUNCTIONS && !err; i++) {
-		if (!s->offset[i])
+		if (!s->offset[i] || (programs[i].at_return && !t->received))
 			continue;
 		err = attach_one(t, f, link, programs[i].at_entry, s->offset[i], false);
 		if (!err)
@@ -96,7 +98,7 @@ static void meet(struct tls *t, struct file *f, const struct tls_mapping *m)
 		return;
 	err = found < 0 ? found : attach(t, f, m->link, &symbols);
 	if (!err) {
-		log_info("tls: %s: attached to %d functions", m->path, found);
+		log_info("tls: %s: attached", m->path);
 		return;
 	}
 	t->refused++;
@@ -176,13 +178,14 @@ static int load(struct tls *t, const struct probe *rpc)
 	return err ? err : probe_load(t->probe);
 }
 
-int tls_open(struct tls **out, const struct probe *rpc)
+int tls_open(struct tls **out, const struct probe *rpc, bool received)
 {
 	struct tls *t = calloc(1, sizeof(*t));
 	int err;
 
 	if (!t)
 		return -ENOMEM;
+	t->received = received;
 	err = load(t, rpc);
 	if (err && t->probe)
 		log_warning("tls: not loaded: %s", probe_refusal(t->probe));

@@ -9,6 +9,7 @@
 #ifndef SAGE_AGENT_TLS_H
 #define SAGE_AGENT_TLS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,13 +17,16 @@
 
 struct tls;
 
-/* Load beside `rpc`, which is loaded and outlives it, and attach to what runs. 0 or -errno. */
-int tls_open(struct tls **t, const struct probe *rpc);
+/*
+ * Load beside `rpc`, which is loaded and outlives it, and attach to what runs. `received`: to
+ * reads as well, which cost most. Returns 0 or -errno.
+ */
+int tls_open(struct tls **t, const struct probe *rpc, bool received);
 
 /* Once per window: attach to what is new, detach from what nobody uses. */
 void tls_refresh(struct tls *t);
 
-/* "uprobes on 3 files, 14 functions; 1 refused", for a person. */
+/* "uprobes: files 3, programs 14, files refused 1", for a person. */
 void tls_describe(const struct tls *t, char *text, size_t size);
 
 /* Detach and release. Takes NULL. */

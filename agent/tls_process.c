@@ -83,10 +83,8 @@ static bool parse_line(struct tls_processes *p, long pid, const char *line)
 	if (strcmp(p->path, p->program) != 0 && !is_library(p->path))
 		return false;
 	snprintf(p->link, sizeof(p->link), "/proc/%ld/map_files/%lx-%lx", pid, from, to);
-	p->mapping = (struct tls_mapping){.device = makedev(major, minor),
-		.inode = inode,
-		.path = p->path,
-		.link = p->link};
+	p->mapping = (struct tls_mapping){
+		.device = makedev(major, minor), .inode = inode, .path = p->path, .link = p->link};
 	return true;
 }
 
@@ -116,8 +114,8 @@ static void look(struct tls_processes *p, long pid,
 	fclose(f);
 }
 
-void tls_processes_scan(struct tls_processes *p,
-	void (*each)(void *ctx, const struct tls_mapping *m), void *ctx)
+void tls_processes_scan(
+	struct tls_processes *p, void (*each)(void *ctx, const struct tls_mapping *m), void *ctx)
 {
 	struct dirent *d;
 

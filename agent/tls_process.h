@@ -25,8 +25,8 @@ struct tls_processes;
 int tls_processes_open(struct tls_processes **p);
 
 /* Look at the processes whose turn it is. */
-void tls_processes_scan(struct tls_processes *p,
-	void (*each)(void *ctx, const struct tls_mapping *m), void *ctx);
+void tls_processes_scan(
+	struct tls_processes *p, void (*each)(void *ctx, const struct tls_mapping *m), void *ctx);
 
 /* Safe on NULL. */
 void tls_processes_close(struct tls_processes *p);

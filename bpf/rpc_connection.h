@@ -247,14 +247,14 @@ static __always_inline enum rpc_verdict connection_glance_tls(
 	c->tls = 1;
 	if (c->key.protocol == RPC_TCP)
 		connection_set_protocol(c, RPC_TLS);
-	if (tls_plaintext && sending && tls_take_said(&said) && wanted) {
+	if (tls_sent && sending && tls_take_said(&said) && wanted) {
 		v = connection_look_inside(c, &said, sending);
 		return v ? v : RPC_MESSAGE;
 	}
 	if (!g->size)
 		return RPC_NOTHING;
 	v = (c->role == ROLE_CLIENT) == sending ? tls_request(c, g) : tls_response(g);
-	if (tls_plaintext && !sending && v == RPC_MESSAGE)
+	if (tls_received && !sending && v == RPC_MESSAGE)
 		tls_await(c, sk);
 	return v;
 }
@@ -341,7 +341,7 @@ static __always_inline void connection_hear(struct rpc_connection *c, struct soc
 	struct rpc_glance *g;
 	enum rpc_verdict v;
 
-	if (!tls_plaintext || !c->tls_awaited)
+	if (!tls_received || !c->tls_awaited)
 		return;
 	g = bpf_map_lookup_elem(&tls_heard, &key);
 	if (!g)

@@ -14,8 +14,8 @@
 
 const volatile __u32 max_connections = 16384;
 const volatile __s32 cgroup_subsystem = -1; /* of which v1 controller; -1 = v2 */
-const volatile __u8 tls_plaintext; /* tls.bpf.c is attached */
-const volatile __u32 tick_ns;      /* a jiffy; 0 = unknown */
+const volatile __u8 tls_sent, tls_received; /* tls.bpf.c sees what a library is given, and gives */
+const volatile __u32 tick_ns;               /* a jiffy; 0 = unknown */
 
 /* ---- counters the agent reads and the window's number it writes, live */
 
