@@ -377,11 +377,6 @@ void capture_support(const struct capture *c,
 	line(ctx, "tcp rtt, retransmits, connect", "the socket's own counters", "");
 }
 
-const char *capture_strategy_name(unsigned i)
-{
-	return i < STRATEGIES ? strategies[i].name : NULL;
-}
-
 const char *capture_strategy(const struct capture *c)
 {
 	return c->strategy->name;

@@ -80,9 +80,6 @@ void capture_support(const struct capture *c,
 	void (*line)(void *ctx, const char *feature, const char *how, const char *blind),
 	void *ctx);
 
-/* Names of all strategies, best first; NULL past the last. */
-const char *capture_strategy_name(unsigned i);
-
 /* Name of the strategy in use. */
 const char *capture_strategy(const struct capture *c);
 

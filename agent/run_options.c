@@ -107,7 +107,7 @@ static const char *strategy(struct argp_state *state, const char *name)
 	char all[128] = "";
 	size_t length = 0;
 
-	for (unsigned i = 0; (known = capture_strategy_name(i)); i++) {
+	for (size_t rank = 0; (known = capture_strategy_at(rank)); rank++) {
 		if (!strcmp(known, name))
 			return name;
 		length += (size_t)snprintf(

@@ -170,18 +170,22 @@ static int run_load(struct bench *b, struct capture *c, const struct service *s,
 }
 
 static void run_strategy(
-	struct bench *b, const char *strategy, const struct service service[ACCURACY_SERVERS])
+	struct bench *b, size_t rank, const struct service service[ACCURACY_SERVERS])
 {
+	const char *strategy = capture_strategy_at(rank), *lacks = capture_strategy_lacks(rank);
 	struct capture_options o = {.cgroup_subsys = traffic_cgroup_subsys(), .strategy = strategy};
-	json_t *protocols = json_object();
+	json_t *protocols;
 	struct capture *c;
-	int err = capture_open(&c, &o);
+	int err = lacks ? 0 : capture_open(&c, &o);
 
-	if (err) {
-		printf("\nstrategy %s: not on this kernel: %s\n", strategy, strerror(-err));
-		json_decref(protocols);
+	if (lacks)
+		printf("\nstrategy %s: this kernel has no %s\n", strategy, lacks);
+	if (err)
+		fprintf(stderr, "accuracy_bench: strategy %s: %s\n", strategy, strerror(-err));
+	b->worked = b->worked && !err;
+	if (lacks || err)
 		return;
-	}
+	protocols = json_object();
 	print_head(strategy);
 	for (size_t i = 0; i < ACCURACY_SERVERS; i++) {
 		json_t *runs = json_object();
@@ -243,9 +247,9 @@ static int run_bench(struct bench *b)
 		sysconf(_SC_NPROCESSORS_ONLN), load[0], CONNECTIONS, b->options.rate,
 		b->options.seconds);
 	start_servers(b, service);
-	for (unsigned i = 0; (strategy = capture_strategy_name(i)); i++)
+	for (size_t rank = 0; (strategy = capture_strategy_at(rank)); rank++)
 		if (wanted(b->options.strategy, strategy))
-			run_strategy(b, strategy, service);
+			run_strategy(b, rank, service);
 	printf("error: captured at the client's end less the client's own; ! more than 5 %% and "
 	       "20 us\n");
 	for (size_t i = 0; i < ACCURACY_SERVERS; i++)
@@ -280,7 +284,7 @@ static bool is_strategy(const char *text)
 {
 	const char *name;
 
-	for (unsigned i = 0; (name = capture_strategy_name(i)); i++)
+	for (size_t rank = 0; (name = capture_strategy_at(rank)); rank++)
 		if (!strcmp(name, text))
 			return true;
 	return false;

@@ -16,11 +16,12 @@
 #define NEAR_RATIO 0.05
 
 const struct accuracy_server accuracy_server[ACCURACY_SERVERS] = {
-	{"http", SERVICE_NGINX, WIRE_HTTP1},
-	{"redis", SERVICE_REDIS, WIRE_REDIS},
-	{"memcached", SERVICE_MEMCACHED, WIRE_MEMCACHED},
-	{"postgresql", SERVICE_POSTGRESQL, WIRE_POSTGRESQL},
-	{"thrift", SERVICE_THRIFT, WIRE_THRIFT},
+	{"http", SERVICE_NGINX, WIRE_HTTP1, false},
+	{"redis", SERVICE_REDIS, WIRE_REDIS, false},
+	{"memcached", SERVICE_MEMCACHED, WIRE_MEMCACHED, false},
+	{"postgresql", SERVICE_POSTGRESQL, WIRE_POSTGRESQL, true},
+	{"mysql", SERVICE_MARIADB, WIRE_MYSQL, true},
+	{"thrift", SERVICE_THRIFT, WIRE_THRIFT, false},
 };
 
 struct command {

@@ -16,9 +16,10 @@ struct accuracy_server {
 	const char *name; /* as sage-caller knows it */
 	enum service_kind kind;
 	unsigned protocol; /* enum wire_protocol that capture is to see */
+	bool starts_up;    /* a connection begins with messages that are no call */
 };
 
-#define ACCURACY_SERVERS 5
+#define ACCURACY_SERVERS 6
 extern const struct accuracy_server accuracy_server[ACCURACY_SERVERS];
 
 struct accuracy_load {

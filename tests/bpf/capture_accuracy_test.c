@@ -14,6 +14,7 @@
 
 #include "common/log.h"
 #include "tests/bpf/accuracy.h"
+#include "tests/bpf/strategies.h"
 
 static const char *strategy;
 static struct capture *capture;
@@ -47,7 +48,7 @@ static struct accuracy measure(
 /* Where the bytes of sends are not seen, a start-up cannot be told from a call by its client. */
 static unsigned start_ups(const struct accuracy_server *server, const struct accuracy_load *load)
 {
-	bool blind = !strcmp(strategy, "length") && server->protocol == WIRE_POSTGRESQL;
+	bool blind = server->starts_up && !strcmp(strategy, "length");
 
 	return blind ? load->connections : 0;
 }
@@ -111,11 +112,12 @@ static int tear_down(void **state)
 	return 0;
 }
 
-static int run_strategy(void)
+static int run_strategy(const char *name_of_strategy)
 {
 	struct CMUnitTest test[2 * ACCURACY_SERVERS];
 	char name[2 * ACCURACY_SERVERS][64];
 
+	strategy = name_of_strategy;
 	for (size_t i = 0; i < ACCURACY_SERVERS; i++) {
 		void *server = (void *)(uintptr_t)&accuracy_server[i];
 		const char *what = accuracy_server[i].name;
@@ -134,7 +136,7 @@ static int run_strategy(void)
 
 int main(int argc, char **argv)
 {
-	int failed = 0;
+	int failed;
 
 	log_init("capture_accuracy_test", LOG_INFO);
 	if (geteuid() != 0) {
@@ -151,9 +153,7 @@ int main(int argc, char **argv)
 		if (err)
 			printf("%s: not started: %s\n", accuracy_server[i].name, strerror(-err));
 	}
-	for (unsigned i = 0; (strategy = capture_strategy_name(i)); i++)
-		if (argc < 2 || !strcmp(argv[1], strategy))
-			failed += run_strategy();
+	failed = strategies_run(run_strategy, argc > 1 ? argv[1] : NULL);
 	for (size_t i = 0; i < ACCURACY_SERVERS; i++)
 		service_stop(&service[i]);
 	traffic_cgroup_close(&front);

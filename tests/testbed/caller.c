@@ -5,8 +5,8 @@
  *   sage-caller PROTOCOL ADDRESS PORT CONNECTIONS RATE SECONDS FILE
  *
  * RATE is calls per second of all connections together, by a Poisson process; their
- * number is then RATE * SECONDS whatever happens. RATE 0: without a pause, for SECONDS.
- * FILE gets one line of record.h, whose `rate` is what was reached. Latency counts from
+ * number is then RATE * SECONDS, unless that takes 30 s longer. RATE 0: without a pause, for
+ * SECONDS. FILE gets one line of record.h, whose `rate` is what was reached. Latency counts from
  * the call, not from when it was due: the record is to be held against one of calls.
  *
  *   sage-caller PROTOCOL ADDRESS PORT fill
@@ -31,6 +31,7 @@
 #define VALUE_BYTES 100
 #define PATIENCE_NS 10000000000ULL
 #define PAUSE_NS 20000000
+#define LATE_NS 30000000000ULL
 
 struct caller {
 	struct service server;
@@ -52,13 +53,15 @@ struct connection {
 
 static const struct {
 	const char *name;
-	enum service_protocol protocol;
+	const struct peer_protocol *peer;
+	enum service_protocol protocol; /* which of those peer_rpc speaks */
 } protocols[] = {
-	{"http", PROTOCOL_HTTP},
-	{"thrift", PROTOCOL_THRIFT},
-	{"redis", PROTOCOL_REDIS},
-	{"memcached", PROTOCOL_MEMCACHED},
-	{"postgresql", PROTOCOL_POSTGRESQL},
+	{"http", &peer_rpc, PROTOCOL_HTTP},
+	{"thrift", &peer_rpc, PROTOCOL_THRIFT},
+	{"redis", &peer_redis, PROTOCOL_REDIS},
+	{"memcached", &peer_memcached, PROTOCOL_MEMCACHED},
+	{"postgresql", &peer_postgresql, PROTOCOL_POSTGRESQL},
+	{"mysql", &peer_mysql, PROTOCOLS},
 };
 
 static void sleep_until(uint64_t at_ns)
@@ -95,9 +98,10 @@ static void call_at_rate(struct connection *c, uint64_t start_ns)
 	const struct caller *all = c->caller;
 	double gap_ns = 1e9 * all->connections / all->rate;
 	uint64_t calls = (uint64_t)(all->rate * all->seconds / all->connections);
+	uint64_t until_ns = start_ns + (uint64_t)(all->seconds * 1e9) + LATE_NS;
 	uint64_t due_ns = start_ns;
 
-	for (uint64_t i = 0; i < calls; i++) {
+	for (uint64_t i = 0; i < calls && c->end_ns < until_ns; i++) {
 		due_ns += (uint64_t)(gap_ns * random_exponential(&c->random));
 		sleep_until(due_ns);
 		if (call(c))
@@ -230,7 +234,7 @@ static int set_server(struct caller *all, char **argv)
 			.reply_bytes = VALUE_BYTES};
 		snprintf(all->server.name, sizeof(all->server.name), "%s", argv[0]);
 		snprintf(all->address, sizeof(all->address), "%s", argv[1]);
-		all->protocol = peer_protocol_of(&all->server);
+		all->protocol = protocols[i].peer;
 		return 0;
 	}
 	return -EINVAL;
@@ -250,7 +254,8 @@ int main(int argc, char **argv)
 	if ((!filling && argc != 8) || set_server(&all, argv + 1) ||
 		(!filling && (all.connections < 1 || all.connections > CONNECTIONS_MAX ||
 				     all.rate < 0 || all.seconds <= 0))) {
-		log_error("usage: sage-caller http|thrift|redis|memcached|postgresql ADDRESS PORT "
+		log_error("usage: sage-caller http|thrift|redis|memcached|postgresql|mysql ADDRESS "
+			  "PORT "
 			  "fill | 1..%d RATE SECONDS FILE",
 			CONNECTIONS_MAX);
 		return 2;

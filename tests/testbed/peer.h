@@ -29,6 +29,7 @@ struct peer_protocol {
 };
 
 extern const struct peer_protocol peer_rpc, peer_redis, peer_memcached, peer_postgresql;
+extern const struct peer_protocol peer_mysql; /* of sage-caller; no topology has it */
 
 /* The way to talk to a service. */
 const struct peer_protocol *peer_protocol_of(const struct service *s);
