@@ -36,7 +36,7 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 	case KEY_SORT:
 		o->view.sort = cli_sort_named(argument);
 		if (!o->view.sort)
-			exit(64);
+			argp_error(state, "--sort %s: no such column; one of " CLI_SORTS, argument);
 		return 0;
 	case KEY_FILTER:
 		o->view.filter = argument;

@@ -43,10 +43,10 @@ struct cli_options {
 /* Parse; wrong arguments end the process with a message and status 64 (argp). */
 void cli_parse(int argc, char **argv, const char *about, unsigned extras, struct cli_options *o);
 
-/* NULL, with a message, when there is none of that name. */
+/* The columns to sort by; NULL when there is none such. */
 const struct cli_sort *cli_sort_named(const char *name);
 const struct cli_sort *cli_sort_keyed(char key);
-const struct cli_sort *cli_sort_at(size_t number); /* NULL past the last */
+const struct cli_sort *cli_sort_at(size_t number);
 
 /* Leave in a window's `containers` and `edges` what the view shows, in its order. */
 void cli_arrange(json_t *window, const struct cli_view *v);

@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/log.h"
-
 /* A column to sort by, largest first: of the container, or of its edges. */
 static const struct cli_sort sorts[] = {
 	{"cpu", 'c', "cpu_cores", NULL},
@@ -29,7 +27,6 @@ const struct cli_sort *cli_sort_named(const char *name)
 		if (!strcmp(sorts[i].name, name))
 			return &sorts[i];
 	}
-	log_error("--sort %s: no such column; one of " CLI_SORTS, name);
 	return NULL;
 }
 

@@ -142,6 +142,8 @@ int cli_support(int argc, char **argv)
 /* A knob's value in the unit people use: cores, bytes, bytes per second, operations. */
 static const char *knob_value(cli_cell to, const char *knob, double value)
 {
+	cli_cell bytes;
+
 	if (value < 0)
 		snprintf(to, CLI_CELL, "none");
 	else if (!strcmp(knob, "cpu_quota"))
@@ -149,7 +151,7 @@ static const char *knob_value(cli_cell to, const char *knob, double value)
 	else if (!strcmp(knob, "memory_high"))
 		cli_bytes(to, value);
 	else if (ends_with(knob, "_bps") || !strcmp(knob, "net_rate"))
-		strcat((char *)(uintptr_t)cli_bytes(to, value), "/s");
+		snprintf(to, CLI_CELL, "%s/s", cli_bytes(bytes, value));
 	else
 		snprintf(to, CLI_CELL, "%.0f", value);
 	return to;

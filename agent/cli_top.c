@@ -12,7 +12,6 @@
 #include <unistd.h>
 
 #include "common/clock.h"
-#include "common/log.h"
 
 #define REFRESH_MS 1000
 #define HEAD_LINES 4 /* stay on the screen when the rest is scrolled */
