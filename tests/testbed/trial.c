@@ -77,11 +77,15 @@ static double p99_ms(const struct stage *s, double from, double to)
 	return stage_p99_ms(s, ceil(from), floor(to));
 }
 
-static bool is_fine(const struct trial *t, const struct stage *s)
+/* Has the p99 been fine for FINE_S whole seconds, all of them after `since`? Says from when. */
+static bool is_fine(const struct trial *t, const struct stage *s, double since, double *from)
 {
-	double now = floor(stage_now()) - 1; /* the last second may not be written yet */
+	double to = floor(stage_now()) - 1; /* the last second may not be written yet */
 
-	return stage_p99_ms(s, now - FINE_S, now) <= t->target_ms;
+	if (to - FINE_S < since || !(stage_p99_ms(s, to - FINE_S, to) <= t->target_ms))
+		return false;
+	*from = to - FINE_S;
+	return true;
 }
 
 static void judge(struct trial *t)
@@ -118,15 +122,15 @@ static int wait_for_diagnosis(struct trial *t, struct stage *s)
 /* See whether what the analyzer does brings the p99 back while the fault is on. */
 static int wait_for_healing(struct trial *t, struct stage *s)
 {
-	double end = stage_now() + HEALING_TIMEOUT_S;
+	double end = stage_now() + HEALING_TIMEOUT_S, acted = INFINITY, fine;
 
 	while (stage_now() < end) {
-		bool acted = watch_action(&s->api, &t->mark, t->action, sizeof(t->action),
-			t->action_state, sizeof(t->action_state));
-
-		if (acted && is_fine(t, s)) {
+		if (watch_action(&s->api, &t->mark, t->action, sizeof(t->action), t->action_state,
+			    sizeof(t->action_state)))
+			acted = fmin(acted, stage_now());
+		if (is_fine(t, s, acted, &fine)) {
 			t->healed = true;
-			t->recovered_s = stage_now() - FINE_S - t->injected;
+			t->recovered_s = fine - t->injected;
 			t->after_ms = p99_ms(s, stage_now() - FINE_S - 1, stage_now() - 1);
 			return 0;
 		}
@@ -160,17 +164,12 @@ static int end_fault(struct trial *t, struct stage *s, struct fault *f)
 static int wait_for_health(struct trial *t, struct stage *s, struct fault *f)
 {
 	double end = stage_now() + HEALTHY_TIMEOUT_S;
-	bool fine = false;
+	double from = (double)NAN;
 
 	while (stage_now() < end) {
-		if (!fine && is_fine(t, s)) {
-			fine = true;
-			if (!t->healed) {
-				t->recovered_s = stage_now() - FINE_S - t->undone;
-				t->recovered_s = t->recovered_s > 0 ? t->recovered_s : 0;
-			}
-		}
-		if (fine && watch_is_quiet(&s->api)) {
+		if (isnan(from) && is_fine(t, s, t->undone, &from) && !t->healed)
+			t->recovered_s = from - t->undone;
+		if (!isnan(from) && watch_is_quiet(&s->api)) {
 			t->healthy = stage_now();
 			return fault_undo(f, &s->site);
 		}

@@ -19,8 +19,9 @@ struct trial {
 	double probability;
 	double diagnosis_s; /* from injection; NAN = none */
 	char action[64], action_state[16];
-	bool healed;        /* p99 back under target while the fault was still on */
-	double recovered_s; /* from injection when healed by the action, else from the undo */
+	bool healed; /* p99 back under target while the fault was still on */
+	/* To the first fine second: from injection when healed, else from the undo; NAN = never. */
+	double recovered_s;
 	double target_ms, before_ms, during_ms, after_ms; /* p99; NAN = not known */
 	bool service_right, resource_right;
 };
