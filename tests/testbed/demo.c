@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "tests/testbed/needs.h"
 #include "tests/testbed/report.h"
 #include "tests/testbed/spawn.h"
 #include "tests/testbed/stage.h"
@@ -155,9 +156,9 @@ static int learn(struct stage *s, double start)
 		}
 		if (seconds > LEARN_TIMEOUT_S) {
 			end_line();
-			log_error("no model after %d s (state '%s', %.0f windows): see the "
-				  "analyzer's log in %s",
-				LEARN_TIMEOUT_S, p.model, p.windows, s->directory);
+			log_error("no model after %d s (state '%s', %.0f windows)", LEARN_TIMEOUT_S,
+				p.model, p.windows);
+			s->failed = true;
 			return -ETIMEDOUT;
 		}
 		show("learning: %3.0f s, %.0f windows, model %s", seconds, p.windows, p.model);
@@ -316,10 +317,9 @@ int main(int argc, char **argv)
 
 	log_init("sage-demo", LOG_INFO);
 	argp_parse(&parser, argc, argv, 0, NULL, &o);
-	if (geteuid()) {
-		log_error("root is needed: namespaces, cgroups and BPF");
+	if (!needs_rights() || !needs_port(o.stage.http_port, "the dashboard", "--http") ||
+		!needs_port(o.stage.port, "the agent's windows", "--port"))
 		return 2;
-	}
 	if (find_parts(&o, agent, analyzer, topology) || stage_open(&stage, &o.stage))
 		return 1;
 	printf("%zu services are up; dashboard: http://127.0.0.1:%s\n",

@@ -106,8 +106,9 @@ static int wait_for(struct stage *s, bool (*ready)(struct stage *), enum stage_p
 		if (!stage_pause(s, 0.2))
 			return -ECANCELED;
 		if (stage_now() > end) {
-			log_error("%s: not ready after %d s; see %s/%s", part_name[part],
-				START_TIMEOUT_S, s->directory, part_log[part]);
+			log_error("%s: not ready after %d s; see its log, %s", part_name[part],
+				START_TIMEOUT_S, part_log[part]);
+			s->failed = true;
 			return -ETIMEDOUT;
 		}
 	}
@@ -200,12 +201,14 @@ void stage_close(struct stage *s)
 	stop(s, STAGE_ANALYZER);
 	stop(s, STAGE_TESTBED);
 	api_close(&s->api);
-	if (*s->directory)
+	if (*s->directory && s->failed)
+		log_info("logs are kept in %s", s->directory);
+	else if (*s->directory)
 		nftw(s->directory, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
 	*s->directory = 0;
 }
 
-/* Print the end of a part's log, which is about to be removed. */
+/* Print the end of a part's log. */
 static void show_log(const struct stage *s, enum stage_part part)
 {
 	char path[SITE_PATH], text[2048];
@@ -232,7 +235,7 @@ static bool part_ended(struct stage *s)
 		if (s->pid[i] <= 0 || waitpid(s->pid[i], NULL, WNOHANG) != s->pid[i])
 			continue;
 		s->pid[i] = 0;
-		any = true;
+		any = s->failed = true;
 		log_error("%s ended by itself; the end of its log:", part_name[i]);
 		show_log(s, (enum stage_part)i);
 	}

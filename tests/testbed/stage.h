@@ -35,12 +35,16 @@ struct stage {
 	char directory[SITE_PATH]; /* logs and the analyzer's data */
 	sigset_t signals;
 	bool stopped; /* the user wants to stop, or a part ended */
+	bool failed;  /* the logs are kept */
 };
 
 /* Start all. Returns 0 or -errno, having logged why. */
 int stage_open(struct stage *s, const struct stage_options *o);
 
-/* Stop all and remove the directory. Safe when partly open, and twice. */
+/*
+ * Stop all and remove the directory; when something failed, say where its logs are instead.
+ * Safe when partly open, and twice.
+ */
 void stage_close(struct stage *s);
 
 /*

@@ -1,7 +1,8 @@
 /*
  * sage-testbed: the real small application that Sage is shown and tested on.
  *
- *   sage-testbed up --topology FILE     start it; ends, and removes all, on Ctrl-C
+ *   sage-testbed up --topology FILE     start it; ends, and removes all, on Ctrl-C; when a
+ *                                       part fails, its log stays
  *   sage-testbed fault KIND SERVICE     apply a fault until Ctrl-C or for --seconds
  *   sage-testbed watch                  the load generator's record, second by second
  *   sage-testbed down                   remove what a killed run left behind
@@ -82,8 +83,15 @@ static int remove_entry(const char *path, const struct stat *st, int type, struc
 	return remove(path) ? -1 : 0;
 }
 
+static int remove_all_but_logs(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	if (strcmp(path + ftw->base, "log") != 0)
+		remove_entry(path, st, type, ftw); /* a directory with a log in it stays */
+	return 0;
+}
+
 /* Remove processes, cgroups, namespaces and files of this or an earlier run. */
-static void clean(const struct site *s)
+static void clean(const struct site *s, bool keep_logs)
 {
 	char root[SITE_PATH];
 	int err;
@@ -93,7 +101,8 @@ static void clean(const struct site *s)
 	if (err)
 		log_warning("cgroup %s: not removed: %s", root, strerror(-err));
 	links_remove(s);
-	nftw(s->directory, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+	nftw(s->directory, keep_logs ? remove_all_but_logs : remove_entry, 16,
+		FTW_DEPTH | FTW_PHYS);
 }
 
 /* Own the instance as long as the descriptor is open. */
@@ -227,7 +236,7 @@ static int up(struct site *s, const struct options *o)
 		return 1;
 	}
 	block_signals(&signals);
-	clean(s);
+	clean(s, false);
 	err = copy_topology(s, o->topology);
 	if (!err)
 		err = start_all(s, o->seed, pid);
@@ -236,7 +245,7 @@ static int up(struct site *s, const struct options *o)
 		fflush(stdout);
 		err = supervise(s, pid, &signals);
 	}
-	clean(s);
+	clean(s, err);
 	rmdir(s->directory);
 	close(lock);
 	return err ? 1 : 0;
@@ -250,7 +259,7 @@ static int down(const struct site *s)
 		log_error("%s: %s: stop `sage-testbed up` instead", s->directory, strerror(-lock));
 		return 1;
 	}
-	clean(s);
+	clean(s, false);
 	rmdir(s->directory);
 	close(lock);
 	return 0;
