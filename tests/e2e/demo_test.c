@@ -6,15 +6,42 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <arpa/inet.h>
 #include <jansson.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "tests/testbed/spawn.h"
 
 #define FAULTS 2
+
+/* Of this process, so that two can run side by side. */
+static char name[24];
+
+static int open_port(char text[8])
+{
+	struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t size = sizeof(at);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &size), 0);
+	snprintf(text, 8, "%u", ntohs(at.sin_port));
+	return fd;
+}
+
+/* Two ports nobody uses; open until both are known, so that they differ. */
+static void find_ports(char port[8], char http[8])
+{
+	int one = open_port(port), other = open_port(http);
+
+	close(one);
+	close(other);
+}
 
 static const json_t *at(const json_t *object, const char *key)
 {
@@ -44,14 +71,15 @@ static void check_fault(const json_t *fault)
 
 static int run_demo(json_t **report)
 {
-	char json[] = "/tmp/sage-demo-XXXXXX";
+	char json[] = "/tmp/sage-demo-XXXXXX", port[8], http[8];
 	char *argv[] = {SAGE_DEMO, "--once", "--faults", "2", "--seed", "7", "--json", json,
-		"--name", "sage-e2e", "--port", "17411", "--http", "18080", NULL};
+		"--name", name, "--port", port, "--http", http, NULL};
 	const struct spawn how = {0};
 	int err, fd = mkstemp(json);
 
 	assert_true(fd >= 0);
 	close(fd);
+	find_ports(port, http);
 	err = spawn_run(&how, argv);
 	*report = json_load_file(json, 0, NULL);
 	unlink(json);
@@ -85,11 +113,16 @@ static void two_faults_are_found_and_healed(void **state)
 
 static void nothing_is_left_behind(void **state)
 {
+	static const char *const place[] = {
+		"/var/lib/%s", "/run/netns/%s-net", "/sys/fs/cgroup/cpu/%s", "/sys/fs/cgroup/%s"};
+
 	(void)state;
-	assert_int_not_equal(access("/var/lib/sage-e2e", F_OK), 0);
-	assert_int_not_equal(access("/run/netns/sage-e2e-net", F_OK), 0);
-	assert_int_not_equal(access("/sys/fs/cgroup/cpu/sage-e2e", F_OK), 0);
-	assert_int_not_equal(access("/sys/fs/cgroup/sage-e2e", F_OK), 0);
+	for (size_t i = 0; i < sizeof(place) / sizeof(*place); i++) {
+		char path[64];
+
+		snprintf(path, sizeof(path), place[i], name);
+		assert_int_not_equal(access(path, F_OK), 0);
+	}
 }
 
 int main(void)
@@ -103,5 +136,6 @@ int main(void)
 		printf("skipped: root is needed for cgroups, namespaces and BPF\n");
 		return 77;
 	}
+	snprintf(name, sizeof(name), "sage-e2e-%d", getpid());
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -19,10 +19,10 @@
 #include "tests/testbed/record.h"
 #include "tests/testbed/spawn.h"
 
-#define NAME "sage-tbtest"
 #define DEADLINE_S 60
 #define SPAN_S 3
 
+static char name[24]; /* of this process, so that two can run side by side */
 static pid_t application;
 static struct site site;
 
@@ -64,13 +64,13 @@ static double wait_for_p99(double since, double low, double high)
 
 static int start(void **state)
 {
-	char *argv[] = {SAGE_TOOLS "/sage-testbed", "up", "--name", NAME, "--topology",
+	char *argv[] = {SAGE_TOOLS "/sage-testbed", "up", "--name", name, "--topology",
 		SAGE_TOPOLOGIES "/chain10.conf", NULL};
 	const struct spawn how = {0};
 
 	(void)state;
 	application = spawn_start(&how, argv);
-	if (application < 0 || site_open(&site, NAME))
+	if (application < 0 || site_open(&site, name))
 		return -1;
 	snprintf(site.tools, sizeof(site.tools), "%s", SAGE_TOOLS); /* not beside this test */
 	return site_load(&site, SAGE_TOPOLOGIES "/chain10.conf");
@@ -118,7 +118,7 @@ static void antagonist_is_felt_and_gone(void **state)
 
 static void second_of_the_same_name_is_refused(void **state)
 {
-	char *argv[] = {SAGE_TOOLS "/sage-testbed", "up", "--name", NAME, "--topology",
+	char *argv[] = {SAGE_TOOLS "/sage-testbed", "up", "--name", name, "--topology",
 		SAGE_TOPOLOGIES "/chain10.conf", NULL};
 	const struct spawn how = {.log = "/dev/null"};
 
@@ -126,17 +126,21 @@ static void second_of_the_same_name_is_refused(void **state)
 	assert_int_not_equal(spawn_run(&how, argv), 0);
 }
 
+static void is_gone(const char *directory, const char *suffix)
+{
+	char path[256];
+
+	snprintf(path, sizeof(path), "%s/%s%s", directory, name, suffix);
+	assert_int_not_equal(access(path, F_OK), 0);
+}
+
 static void stopping_removes_everything(void **state)
 {
 	stop(state);
-	assert_int_not_equal(access("/var/lib/" NAME, F_OK), 0);
-	assert_int_not_equal(access("/run/netns/" NAME "-net", F_OK), 0);
-	for (size_t i = 0; i < site.cgroups.mounts; i++) {
-		char path[256];
-
-		snprintf(path, sizeof(path), "%s/" NAME, site.cgroups.mount[i].path);
-		assert_int_not_equal(access(path, F_OK), 0);
-	}
+	is_gone("/var/lib", "");
+	is_gone("/run/netns", "-net");
+	for (size_t i = 0; i < site.cgroups.mounts; i++)
+		is_gone(site.cgroups.mount[i].path, "");
 }
 
 int main(void)
@@ -153,5 +157,6 @@ int main(void)
 		printf("skipped: root is needed for cgroups and namespaces\n");
 		return 77;
 	}
+	snprintf(name, sizeof(name), "sage-tbtest-%d", getpid());
 	return cmocka_run_group_tests(tests, start, stop);
 }
