@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -412,17 +411,4 @@ int cgroups_get_memory(const struct cgroups *c, const char *path, int64_t *bytes
 int cgroups_memory_used(const struct cgroups *c, const char *path, int64_t *bytes)
 {
 	return get_bytes(c, path, "memory.usage_in_bytes", "memory.current", bytes);
-}
-
-int cgroups_set_read_iops(const struct cgroups *c, const char *path, dev_t device, unsigned iops)
-{
-	char directory[FILE_PATH];
-	int v2 = directory_of(c, path, CGROUP_IO, directory, sizeof(directory));
-	unsigned a = major(device), b = minor(device);
-
-	if (!v2)
-		return put(directory, "blkio.throttle.read_iops_device", "%u:%u %u", a, b, iops);
-	if (!iops)
-		return put(directory, "io.max", "%u:%u riops=max", a, b);
-	return put(directory, "io.max", "%u:%u riops=%u", a, b, iops);
 }

@@ -66,7 +66,4 @@ int cgroups_set_memory(const struct cgroups *c, const char *path, int64_t bytes)
 int cgroups_get_memory(const struct cgroups *c, const char *path, int64_t *bytes);
 int cgroups_memory_used(const struct cgroups *c, const char *path, int64_t *bytes);
 
-/* Reads per second allowed from a device; 0 lifts the limit. */
-int cgroups_set_read_iops(const struct cgroups *c, const char *path, dev_t device, unsigned iops);
-
 #endif

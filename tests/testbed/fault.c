@@ -1,16 +1,17 @@
 #include "tests/testbed/fault.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "common/clock.h"
 #include "tests/testbed/control.h"
+#include "tests/testbed/filler.h"
 #include "tests/testbed/launch.h"
 #include "tests/testbed/links.h"
 #include "tests/testbed/spawn.h"
@@ -22,7 +23,7 @@
 #define QUOTA_MIN 0.01   /* cores */
 #define RATE_ROOM 1.3    /* bandwidth left, likewise */
 #define MEMORY_SHARE 0.6 /* of the working set that no longer fits */
-#define DISK_ROOM 1.08
+#define HOG_MB 256       /* more than most disks cache */
 #define LOSS_SHARE 0.04
 #define SLOW_BUSY 0.55 /* share of time the slow path's lock is held */
 #define SLOW_MS 30.0
@@ -54,7 +55,8 @@ const char *const fault_resource[FAULT_KINDS] = {
 
 bool fault_is_fixable(enum fault_kind kind)
 {
-	return kind == FAULT_ANTAGONIST || kind == FAULT_QUOTA || kind == FAULT_MEMORY;
+	return kind == FAULT_ANTAGONIST || kind == FAULT_QUOTA || kind == FAULT_MEMORY ||
+	       kind == FAULT_DISK;
 }
 
 bool fault_fits(const struct site *s, enum fault_kind kind, const struct service *service)
@@ -134,10 +136,11 @@ static int measure(const struct site *s, const struct service *service, struct u
 	return 0;
 }
 
-static int apply_antagonist(struct fault *f, const struct site *s)
+/* Start the neighbour in the pod: busy, or reading a file. */
+static int start_hog(struct fault *f, const struct site *s, char *file)
 {
 	char program[SITE_PATH + 16], sidecar[SITE_PATH];
-	char *argv[] = {program, NULL};
+	char *argv[] = {program, file, NULL};
 	const struct spawn how = {
 		.cgroups = &s->cgroups,
 		.cgroup = site_container(s, f->service->name, "sidecar", sidecar),
@@ -150,6 +153,11 @@ static int apply_antagonist(struct fault *f, const struct site *s)
 		return pid;
 	f->hog = pid;
 	return 0;
+}
+
+static int apply_antagonist(struct fault *f, const struct site *s)
+{
+	return start_hog(f, s, NULL);
 }
 
 static int apply_quota(struct fault *f, const struct site *s)
@@ -180,16 +188,22 @@ static int apply_memory(struct fault *f, const struct site *s)
 	return cgroups_set_memory(&s->cgroups, pod, used);
 }
 
+/* On the same disk as what the service reads. */
+static char *hog_file(const struct fault *f, const struct site *s, char *to)
+{
+	return site_file(s, f->service->name, "hog", to);
+}
+
 static int apply_disk(struct fault *f, const struct site *s)
 {
 	char path[SITE_PATH];
-	struct stat file;
-	double reads = request_rate(&s->topology, f->service) * f->service->reads;
+	int fd = filler_make(hog_file(f, s, path), HOG_MB);
 
-	if (stat(site_file(s, f->service->name, "disk", path), &file))
-		return -errno;
-	site_container(s, f->service->name, "app", path);
-	return cgroups_set_read_iops(&s->cgroups, path, file.st_dev, (unsigned)(reads * DISK_ROOM));
+	if (fd < 0)
+		return fd;
+	posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+	close(fd);
+	return start_hog(f, s, path);
 }
 
 static int apply_bandwidth(struct fault *f, const struct site *s)
@@ -258,7 +272,7 @@ int fault_apply(
 	return apply[kind](f, s);
 }
 
-static int undo_antagonist(struct fault *f, const struct site *s)
+static int stop_hog(struct fault *f, const struct site *s)
 {
 	char sidecar[SITE_PATH];
 
@@ -272,12 +286,10 @@ static int undo_antagonist(struct fault *f, const struct site *s)
 static int undo_disk(struct fault *f, const struct site *s)
 {
 	char path[SITE_PATH];
-	struct stat file;
+	int err = stop_hog(f, s);
 
-	if (stat(site_file(s, f->service->name, "disk", path), &file))
-		return -errno;
-	site_container(s, f->service->name, "app", path);
-	return cgroups_set_read_iops(&s->cgroups, path, file.st_dev, 0);
+	unlink(hog_file(f, s, path));
+	return err;
 }
 
 int fault_undo(struct fault *f, const struct site *s)
@@ -286,7 +298,7 @@ int fault_undo(struct fault *f, const struct site *s)
 
 	switch (f->kind) {
 	case FAULT_ANTAGONIST:
-		return undo_antagonist(f, s);
+		return stop_hog(f, s);
 	case FAULT_QUOTA:
 	case FAULT_MEMORY:
 		return launch_limit(s, f->service);

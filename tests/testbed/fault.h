@@ -16,7 +16,7 @@ enum fault_kind {
 	FAULT_ANTAGONIST, /* busy threads in the same pod */
 	FAULT_QUOTA,      /* CPU quota cut to little more than what is used */
 	FAULT_MEMORY,     /* memory limit below the working set */
-	FAULT_DISK,       /* reads per second limited to little more than what is needed */
+	FAULT_DISK,       /* a neighbour in the pod reads the same disk, as much as it can take */
 	FAULT_BANDWIDTH,  /* link limited, both directions */
 	FAULT_LOSS,       /* packets to the service lost */
 	FAULT_CODE,       /* a slow code path under a lock */
@@ -27,7 +27,7 @@ enum fault_kind {
 struct fault {
 	enum fault_kind kind;
 	const struct service *service;
-	pid_t hog; /* the antagonist, or 0 */
+	pid_t hog; /* the neighbour, or 0 */
 };
 
 /* "antagonist", "quota", ... */

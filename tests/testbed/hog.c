@@ -1,9 +1,15 @@
 /*
- * sage-hog: the antagonist. Two threads that use all the CPU their cgroup lets
- * them have, until it is killed.
+ * sage-hog: the antagonist, until it is killed.
+ *
+ *   sage-hog         two threads that use all the CPU their cgroup lets them have
+ *   sage-hog FILE    threads that read FILE past the page cache, see hog_disk.h
  */
 #include <pthread.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "tests/testbed/hog_disk.h"
 
 static void *spin(void *unused)
 {
@@ -15,10 +21,16 @@ static void *spin(void *unused)
 	return NULL;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	pthread_t second;
 
+	if (argc > 1) {
+		int err = hog_disk(argv[1]);
+
+		fprintf(stderr, "sage-hog: %s: %s\n", argv[1], strerror(-err));
+		return 1;
+	}
 	if (pthread_create(&second, NULL, spin, NULL))
 		return 1;
 	spin(NULL);

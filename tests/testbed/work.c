@@ -11,47 +11,24 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "tests/testbed/filler.h"
 
 #define PAGE 4096
 #define DISK_MB 32
-
-/* A file of filler, written through to the disk. Returns a descriptor or -errno. */
-static int make_file(const char *directory, const char *name, unsigned megabytes)
-{
-	static char block[1 << 20];
-	char path[512];
-	int fd, err = 0;
-
-	snprintf(path, sizeof(path), "%s/%s", directory, name);
-	/* A file of an earlier run may still be charged to a cgroup that is gone. */
-	unlink(path);
-	fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return -errno;
-	memset(block, 'x', sizeof(block));
-	for (unsigned i = 0; i < megabytes && !err; i++)
-		if (write(fd, block, sizeof(block)) != (ssize_t)sizeof(block))
-			err = errno ? -errno : -ENOSPC;
-	if (!err && fdatasync(fd))
-		err = -errno;
-	if (err) {
-		close(fd);
-		return err;
-	}
-	return fd;
-}
 
 static int open_map(struct work *w, const char *directory)
 {
 	unsigned megabytes = (unsigned)w->service->work_mb;
 	size_t size = (size_t)megabytes << 20;
 	volatile unsigned char sum = 0;
+	char path[512];
 	void *map;
 	int fd;
 
 	if (!megabytes)
 		return 0;
-	fd = make_file(directory, "working-set", megabytes);
+	snprintf(path, sizeof(path), "%s/working-set", directory);
+	fd = filler_make(path, megabytes);
 	if (fd < 0)
 		return fd;
 	map = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
@@ -75,14 +52,14 @@ static int open_disk(struct work *w, const char *directory)
 	w->disk = -1;
 	if (w->service->reads <= 0)
 		return 0;
-	fd = make_file(directory, "disk", DISK_MB);
+	snprintf(path, sizeof(path), "%s/disk", directory);
+	fd = filler_make(path, DISK_MB);
 	if (fd < 0)
 		return fd;
 	/* It is read past the page cache; what writing left there must not pass for memory in use.
 	 */
 	posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
 	close(fd);
-	snprintf(path, sizeof(path), "%s/disk", directory);
 	w->disk = open(path, O_RDONLY | O_DIRECT | O_CLOEXEC);
 	w->disk_blocks = DISK_MB * ((1 << 20) / PAGE);
 	return w->disk < 0 ? -errno : 0;
