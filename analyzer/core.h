@@ -94,12 +94,12 @@ struct core {
 	struct core_model model;
 	struct slo_text wanted_slo[CORE_WANTED]; /* [wanted_slos] set by hand, not yet taken */
 	size_t wanted_slos;
-	int64_t merged;     /* last batch summed up */
+	int64_t merged; /* last batch summed up */
 	struct core_unstored unstored;
-	uint64_t act_seen;  /* revision persisted */
-	uint64_t malformed; /* stored batches that could not be read back */
-	uint64_t unsummed;  /* agents' windows lost for want of memory */
-	uint64_t forgotten; /* rows that left memory before the store took them */
+	uint64_t act_seen;        /* revision persisted */
+	uint64_t malformed;       /* stored batches that could not be read back */
+	uint64_t unsummed;        /* agents' windows lost for want of memory */
+	uint64_t forgotten;       /* rows that left memory before the store took them */
 	_Atomic uint64_t refused; /* batches refused because the queue was full; any thread */
 	uint64_t diagnoses;
 	double started_s, stepped_s,

@@ -25,9 +25,8 @@ bool method_parse(const char *name, enum method *out);
  * answers then, and says so. Returns 0 with *d filled (release with diagnosis_clear), or
  * -ENOMEM.
  */
-int diagnose(struct diagnosis *d, const struct recording *r, const struct slo *slo,
-		double from_s, double to_s, const bool *use, const struct model *m,
-		enum method method);
+int diagnose(struct diagnosis *d, const struct recording *r, const struct slo *slo, double from_s,
+	double to_s, const bool *use, const struct model *m, enum method method);
 
 /* An interval in which an SLO was missed. */
 struct violation {

@@ -15,12 +15,12 @@ enum verdict { VERDICT_HEALTHY, VERDICT_DIAGNOSED, VERDICT_UNKNOWN };
 const char *verdict_name(enum verdict v);
 
 struct candidate {
-	uint32_t service;       /* entity number */
+	uint32_t service; /* entity number */
 	enum resource resource;
-	char metric[64];        /* the metric that moved most, or "latent" */
-	double probability;     /* P(this is the cause), 0..1 */
-	double score;           /* method's own, for ordering; higher = more suspect */
-	bool culprit;           /* member of the answer set */
+	char metric[64];    /* the metric that moved most, or "latent" */
+	double probability; /* P(this is the cause), 0..1 */
+	double score;       /* method's own, for ordering; higher = more suspect */
+	bool culprit;       /* member of the answer set */
 };
 
 struct evidence {
@@ -32,8 +32,8 @@ struct evidence {
 };
 
 struct counterfactual {
-	double observed;  /* the SLO metric in the incident (median over its windows) */
-	double restored;  /* the same had the culprits been normal */
+	double observed; /* the SLO metric in the incident (median over its windows) */
+	double restored; /* the same had the culprits been normal */
 	double target;
 	double probability; /* P(restored <= target) */
 };
@@ -47,10 +47,10 @@ struct diagnosis {
 	char slo_metric[64];
 	struct candidate *candidate; /* [candidates] best first; owned */
 	size_t candidates;
-	struct evidence *evidence;   /* [evidences] owned */
+	struct evidence *evidence; /* [evidences] owned */
 	size_t evidences;
 	struct counterfactual counterfactual; /* NaN members when the method has none */
-	double seconds;      /* time it took */
+	double seconds;                       /* time it took */
 };
 
 void diagnosis_clear(struct diagnosis *d);

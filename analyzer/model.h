@@ -15,10 +15,10 @@
 struct model;
 
 struct model_options {
-	unsigned hidden, layers; /* 10, 5 */
-	unsigned epochs, batch;  /* 100, 32 */
-	unsigned steps;          /* 1,000: no more, however long the history; 0 = no bound */
-	float learning_rate;     /* 1e-2 */
+	unsigned hidden, layers;  /* 10, 5 */
+	unsigned epochs, batch;   /* 100, 32 */
+	unsigned steps;           /* 1,000: no more, however long the history; 0 = no bound */
+	float learning_rate;      /* 1e-2 */
 	float alpha, beta, gamma; /* 0.9, 1, 0.5 */
 	uint64_t seed;
 	unsigned threads;        /* 0 = as many as CPUs */
@@ -33,12 +33,12 @@ void model_options_default(struct model_options *o);
  * Returns 0, -ENODATA (fewer than 8 usable windows), -ENOMEM, -ECANCELED.
  */
 int model_train(struct model **out, const struct recording *r, const struct slo *slo,
-		const bool *use, const struct model_options *o);
+	const bool *use, const struct model_options *o);
 
 /* Continue from the weights of `old` on new data; the parts of the graph that
  * did not change keep what they learnt. Same returns. */
 int model_retrain(struct model **out, const struct model *old, const struct recording *r,
-		const struct slo *slo, const bool *use, const struct model_options *o);
+	const struct slo *slo, const bool *use, const struct model_options *o);
 
 void model_free(struct model *m);
 
@@ -64,8 +64,8 @@ struct intervention {
  * or the SLO's entity, -ENODATA when the window lacks the SLO metric.
  */
 int model_counterfactual(const struct model *m, const struct recording *r, size_t row,
-		const struct intervention *set, size_t interventions, unsigned draws,
-		uint64_t seed, float *out);
+	const struct intervention *set, size_t interventions, unsigned draws, uint64_t seed,
+	float *out);
 
 /* Keep and restore: one blob, for machines of this byte order. model_load() returns 0, -EBADMSG
  * (damaged or of another version) or -ENOMEM. */

@@ -12,10 +12,10 @@
 
 /* A quality-of-service target: violated while the metric exceeds it. */
 struct slo {
-	uint32_t entity;  /* number in the graph: usually the edge user->FRONT */
-	char metric[64];  /* "client_p99_us" */
-	double target;    /* in the metric's unit */
-	bool proposed;    /* from history, not from the user */
+	uint32_t entity; /* number in the graph: usually the edge user->FRONT */
+	char metric[64]; /* "client_p99_us" */
+	double target;   /* in the metric's unit */
+	bool proposed;   /* from history, not from the user */
 };
 
 /* One culprit of one injected fault. Rows with the same interval are one incident. */

@@ -20,12 +20,12 @@ struct series_column {
 };
 
 struct series {
-	double window_s;           /* length of a window; 0 while unknown */
+	double window_s; /* length of a window; 0 while unknown */
 	size_t windows, capacity;
-	double *start_s;           /* [capacity] Unix seconds, owned */
+	double *start_s;              /* [capacity] Unix seconds, owned */
 	struct series_column *column; /* [columns] */
 	uint32_t columns;
-	void *index;               /* (entity, metric) -> column */
+	void *index; /* (entity, metric) -> column */
 };
 
 void series_init(struct series *s, double window_s);

@@ -83,7 +83,8 @@ static void *work(void *arg)
 {
 	struct trainer *t = arg;
 
-	/* Linux takes this for the thread alone; the threads it starts for a training inherit it. */
+	/* Linux takes this for the thread alone; the threads it starts for a training inherit it.
+	 */
 	setpriority(PRIO_PROCESS, (id_t)gettid(), TRAINING_NICE);
 	pthread_mutex_lock(&t->lock);
 	while (t->phase != STOPPING) {

@@ -6,30 +6,30 @@
 #define SAGE_COMMON_METRIC_H
 
 enum container_metric {
-	METRIC_CPU_CORES,           /* CPU time used / window, in cores */
-	METRIC_CPU_LIMIT_CORES,     /* the tightest quota on the way to the root; CPUs if none */
-	METRIC_CPU_UTIL,            /* cpu_cores / cpu_limit_cores */
-	METRIC_CPU_THROTTLED,       /* share of the window spent throttled, own or by an ancestor */
-	METRIC_CPU_RUNQ,            /* run-queue wait of its threads / window; may exceed 1 */
+	METRIC_CPU_CORES,       /* CPU time used / window, in cores */
+	METRIC_CPU_LIMIT_CORES, /* the tightest quota on the way to the root; CPUs if none */
+	METRIC_CPU_UTIL,        /* cpu_cores / cpu_limit_cores */
+	METRIC_CPU_THROTTLED,   /* share of the window spent throttled, own or by an ancestor */
+	METRIC_CPU_RUNQ,        /* run-queue wait of its threads / window; may exceed 1 */
 	METRIC_MEM_BYTES,
-	METRIC_MEM_UTIL,            /* in use / limit; absent without a limit */
-	METRIC_MEM_MAJOR_FAULTS,    /* per second */
-	METRIC_MEM_RECLAIM_PAGES,   /* per second */
-	METRIC_BLK_READ_BYTES,      /* per second */
-	METRIC_BLK_WRITE_BYTES,     /* per second */
-	METRIC_BLK_WAIT,            /* time its threads waited for block I/O / window; may exceed 1 */
-	METRIC_NET_RX_BYTES,        /* per second */
-	METRIC_NET_TX_BYTES,        /* per second */
-	METRIC_PSI_CPU,             /* share of the window with some task stalled, 0..1 */
+	METRIC_MEM_UTIL,          /* in use / limit; absent without a limit */
+	METRIC_MEM_MAJOR_FAULTS,  /* per second */
+	METRIC_MEM_RECLAIM_PAGES, /* per second */
+	METRIC_BLK_READ_BYTES,    /* per second */
+	METRIC_BLK_WRITE_BYTES,   /* per second */
+	METRIC_BLK_WAIT,          /* time its threads waited for block I/O / window; may exceed 1 */
+	METRIC_NET_RX_BYTES,      /* per second */
+	METRIC_NET_TX_BYTES,      /* per second */
+	METRIC_PSI_CPU,           /* share of the window with some task stalled, 0..1 */
 	METRIC_PSI_MEM,
 	METRIC_PSI_IO,
-	METRIC_CPU_IPC,             /* instructions per cycle */
-	METRIC_CPU_LLC_MISSES,      /* per second */
-	METRIC_OOM_KILLS,           /* in the window */
-	METRIC_CPU_CYCLES,          /* per second */
-	METRIC_CPU_LLC_REFERENCES,  /* per second */
-	METRIC_CPU_SWITCHES,        /* context switches of its threads, per second */
-	METRIC_MEM_FAULTS,          /* page faults, major and minor, per second */
+	METRIC_CPU_IPC,            /* instructions per cycle */
+	METRIC_CPU_LLC_MISSES,     /* per second */
+	METRIC_OOM_KILLS,          /* in the window */
+	METRIC_CPU_CYCLES,         /* per second */
+	METRIC_CPU_LLC_REFERENCES, /* per second */
+	METRIC_CPU_SWITCHES,       /* context switches of its threads, per second */
+	METRIC_MEM_FAULTS,         /* page faults, major and minor, per second */
 	CONTAINER_METRICS
 };
 
@@ -39,11 +39,11 @@ enum host_metric {
 	HOST_BLK_UTIL,     /* busiest block device's busy share, 0..1 */
 	HOST_NET_RX_BYTES, /* per second */
 	HOST_NET_TX_BYTES,
-	HOST_CPU_LOAD,        /* mean over a minute of tasks that run or wait; not per CPU */
-	HOST_PSI_CPU,         /* share of the window with some task stalled, 0..1 */
+	HOST_CPU_LOAD, /* mean over a minute of tasks that run or wait; not per CPU */
+	HOST_PSI_CPU,  /* share of the window with some task stalled, 0..1 */
 	HOST_PSI_MEM,
 	HOST_PSI_IO,
-	HOST_BLK_READ_BYTES,  /* per second, of all disks */
+	HOST_BLK_READ_BYTES, /* per second, of all disks */
 	HOST_BLK_WRITE_BYTES,
 	HOST_METRICS
 };

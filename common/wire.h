@@ -17,16 +17,16 @@
 #include "common/metric.h"
 
 #define WIRE_VERSION 1
-#define WIRE_MAX_MESSAGE (1U << 20)  /* bytes on the wire, also NNG_OPT_RECVMAXSZ */
+#define WIRE_MAX_MESSAGE (1U << 20) /* bytes on the wire, also NNG_OPT_RECVMAXSZ */
 #define WIRE_MAX_INFLATED (16U << 20)
-#define WIRE_MAX_CONTAINERS 4096     /* per window */
-#define WIRE_MAX_EDGES 16384         /* per window */
-#define WIRE_MAX_WINDOWS 64          /* per batch */
+#define WIRE_MAX_CONTAINERS 4096 /* per window */
+#define WIRE_MAX_EDGES 16384     /* per window */
+#define WIRE_MAX_WINDOWS 64      /* per batch */
 #define WIRE_MAX_BATCH_CONTAINERS 16384
 #define WIRE_MAX_BATCH_EDGES 16384
 #define WIRE_MAX_LEASES 256
-#define WIRE_MAX_REPORTS 1024        /* per poll */
-#define WIRE_NAME 128                /* longest name with its terminating zero */
+#define WIRE_MAX_REPORTS 1024 /* per poll */
+#define WIRE_NAME 128         /* longest name with its terminating zero */
 #define WIRE_PATH 512
 
 enum wire_side { WIRE_CLIENT, WIRE_SERVER };
@@ -57,11 +57,11 @@ struct wire_agent {
 };
 
 struct wire_container {
-	uint64_t cgroup_id;           /* inode of the cgroup directory; unique on the node */
-	char name[WIRE_NAME];         /* container: "app" */
-	char service[WIRE_NAME];      /* workload it belongs to: "cart" */
-	char group[WIRE_PATH];        /* the cgroup it shares with its siblings (its pod) */
-	char path[WIRE_PATH];         /* cgroup path below the mount: "/sage-testbed/cart/app" */
+	uint64_t cgroup_id;              /* inode of the cgroup directory; unique on the node */
+	char name[WIRE_NAME];            /* container: "app" */
+	char service[WIRE_NAME];         /* workload it belongs to: "cart" */
+	char group[WIRE_PATH];           /* the cgroup it shares with its siblings (its pod) */
+	char path[WIRE_PATH];            /* cgroup path below the mount: "/sage-testbed/cart/app" */
 	float metric[CONTAINER_METRICS]; /* NaN = absent; floats travel with 16 significant bits */
 };
 
@@ -76,14 +76,15 @@ struct wire_edge {
 	uint16_t port;           /* server's port, host byte order */
 	uint8_t local_addr[16];  /* IPv4 as ::ffff:a.b.c.d */
 	uint8_t peer_addr[16];
-	uint32_t errors;         /* calls answered with an error status */
-	uint32_t unanswered;     /* connections that ended with a call open */
+	uint32_t errors;     /* calls answered with an error status */
+	uint32_t unanswered; /* connections that ended with a call open */
 	uint64_t bytes_sent, bytes_received;
-	uint32_t retransmits, segments_sent; /* TCP, this end; ratio = retransmits / segments_sent */
-	float rtt_us;            /* smoothed, mean over connections; NaN = absent */
-	float connect_us;        /* worst connect time in the window; NaN = absent */
-	struct hist latency;     /* first request byte .. last response byte */
-	struct hist self;        /* server side: latency less time waited on own calls; may be empty */
+	uint32_t retransmits,
+		segments_sent; /* TCP, this end; ratio = retransmits / segments_sent */
+	float rtt_us;          /* smoothed, mean over connections; NaN = absent */
+	float connect_us;      /* worst connect time in the window; NaN = absent */
+	struct hist latency;   /* first request byte .. last response byte */
+	struct hist self; /* server side: latency less time waited on own calls; may be empty */
 };
 
 /* Why samples were lost or not seen. Cumulative since the agent's boot. */
@@ -91,19 +92,19 @@ enum wire_loss {
 	LOSS_EDGE_TABLE_FULL,
 	LOSS_CONNECTION_TABLE_FULL,
 	LOSS_CONTAINER_TABLE_FULL,
-	LOSS_WINDOW_LATE,      /* the agent could not read the kernel in time */
-	LOSS_SPOOL_FULL,       /* windows dropped, oldest first */
-	LOSS_SPOOL_DAMAGED,    /* records that failed their checksum */
-	LOSS_BLIND_IO_URING,   /* calls through hooks that are not seen */
-	LOSS_WINDOW_TOO_BIG,   /* windows that would not fit a message */
-	LOSS_PROBE_MISSED,     /* events on a CPU where the same program was interrupted */
+	LOSS_WINDOW_LATE,    /* the agent could not read the kernel in time */
+	LOSS_SPOOL_FULL,     /* windows dropped, oldest first */
+	LOSS_SPOOL_DAMAGED,  /* records that failed their checksum */
+	LOSS_BLIND_IO_URING, /* calls through hooks that are not seen */
+	LOSS_WINDOW_TOO_BIG, /* windows that would not fit a message */
+	LOSS_PROBE_MISSED,   /* events on a CPU where the same program was interrupted */
 	WIRE_LOSSES
 };
 
 const char *wire_loss_name(unsigned loss);
 
 struct wire_window {
-	uint64_t start_ns;    /* wall clock, ns since 1970, start of the window */
+	uint64_t start_ns; /* wall clock, ns since 1970, start of the window */
 	uint64_t duration_ns;
 	float host[HOST_METRICS];
 	uint64_t loss[WIRE_LOSSES];
@@ -118,13 +119,16 @@ void wire_window_close(struct wire_window *w);
 /* ---- acting ---------------------------------------------------------- */
 
 enum wire_knob {
-	KNOB_CPU_QUOTA,   /* v2 cpu.max, v1 cpu.cfs_quota_us; value: quota per period in 1/1000 core, -1 = none */
-	KNOB_CPU_WEIGHT,  /* v2 cpu.weight 1..10000; v1 cpu.shares converted */
-	KNOB_MEMORY_HIGH, /* v2 memory.high (raise or lower), v1 memory.limit_in_bytes (raise only); bytes, -1 = none */
-	KNOB_IO_READ_BPS,  /* v2 io.max rbps, v1 blkio.throttle.read_bps_device of the busiest device; -1 = none */
+	KNOB_CPU_QUOTA,  /* v2 cpu.max, v1 cpu.cfs_quota_us; value: quota per period in 1/1000 core,
+			    -1 = none */
+	KNOB_CPU_WEIGHT, /* v2 cpu.weight 1..10000; v1 cpu.shares converted */
+	KNOB_MEMORY_HIGH, /* v2 memory.high (raise or lower), v1 memory.limit_in_bytes (raise only);
+			     bytes, -1 = none */
+	KNOB_IO_READ_BPS, /* v2 io.max rbps, v1 blkio.throttle.read_bps_device of the busiest
+			     device; -1 = none */
 	KNOB_IO_WRITE_BPS,
 	KNOB_IO_READ_IOPS,
-	KNOB_NET_RATE,     /* tbf on the container's link; bytes/s, -1 = none */
+	KNOB_NET_RATE, /* tbf on the container's link; bytes/s, -1 = none */
 	WIRE_KNOBS
 };
 
@@ -132,13 +136,13 @@ const char *wire_knob_name(unsigned knob);
 
 /* A change on loan. The agent undoes it when it is not renewed within ttl_ms. */
 struct wire_lease {
-	uint64_t id;       /* unique at the analyzer, never reused */
-	uint64_t epoch;    /* analyzer's term; a lower epoch than seen before is refused */
+	uint64_t id;    /* unique at the analyzer, never reused */
+	uint64_t epoch; /* analyzer's term; a lower epoch than seen before is refused */
 	uint64_t cgroup_id;
 	char path[WIRE_PATH];
-	uint8_t knob;      /* enum wire_knob */
-	int64_t expected;  /* value the analyzer believes is set; WIRE_ANY_VALUE skips the check */
-	int64_t value;     /* value wanted */
+	uint8_t knob;     /* enum wire_knob */
+	int64_t expected; /* value the analyzer believes is set; WIRE_ANY_VALUE skips the check */
+	int64_t value;    /* value wanted */
 	uint32_t ttl_ms;
 	char reason[WIRE_NAME];
 };
@@ -161,19 +165,19 @@ const char *wire_lease_state_name(unsigned state);
 
 struct wire_lease_report {
 	uint64_t id;
-	uint8_t state;              /* enum wire_lease_state */
-	int64_t old_value, value;   /* before, and now */
-	uint64_t at_ns;             /* wall clock */
+	uint8_t state;            /* enum wire_lease_state */
+	int64_t old_value, value; /* before, and now */
+	uint64_t at_ns;           /* wall clock */
 	char detail[WIRE_NAME * 2];
 };
 
 /* ---- messages -------------------------------------------------------- */
 
 enum wire_kind {
-	WIRE_BATCH = 1, /* agent -> analyzer: windows */
-	WIRE_ACK = 2,   /* answer to a batch */
-	WIRE_POLL = 3,  /* agent -> analyzer: give me my leases; carries reports. Answered late. */
-	WIRE_LEASES = 4,  /* answer to a poll: ALL leases this agent should hold now */
+	WIRE_BATCH = 1,  /* agent -> analyzer: windows */
+	WIRE_ACK = 2,    /* answer to a batch */
+	WIRE_POLL = 3,   /* agent -> analyzer: give me my leases; carries reports. Answered late. */
+	WIRE_LEASES = 4, /* answer to a poll: ALL leases this agent should hold now */
 	WIRE_REFUSAL = 5, /* answer to either: not from this agent, and why */
 	WIRE_SEALED = 6   /* a batch or poll with its sender's seal before it; common/identity.h */
 };
@@ -183,7 +187,7 @@ int wire_kind(const void *message, size_t size);
 
 struct wire_batch {
 	struct wire_agent agent;
-	uint64_t sequence;          /* 1, 2, ... per boot id; a resent batch keeps its number */
+	uint64_t sequence; /* 1, 2, ... per boot id; a resent batch keeps its number */
 	uint32_t windows;
 	struct wire_window *window; /* [windows] owned */
 };
@@ -195,7 +199,7 @@ struct wire_ack {
 
 struct wire_poll {
 	struct wire_agent agent;
-	uint8_t mode;       /* 0 observe, 1 recommend, 2 enforce: what this agent will do with leases */
+	uint8_t mode; /* 0 observe, 1 recommend, 2 enforce: what this agent will do with leases */
 	uint32_t reports;
 	struct wire_lease_report *report; /* [reports] owned */
 };
