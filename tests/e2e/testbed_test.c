@@ -116,6 +116,12 @@ static void antagonist_is_felt_and_gone(void **state)
 	check_fault(FAULT_ANTAGONIST, "s5");
 }
 
+static void a_busy_disk_is_felt_and_gone(void **state)
+{
+	(void)state;
+	check_fault(FAULT_DISK, "s4");
+}
+
 static void second_of_the_same_name_is_refused(void **state)
 {
 	char *argv[] = {SAGE_TOOLS "/sage-testbed", "up", "--name", name, "--topology",
@@ -149,6 +155,7 @@ int main(void)
 		cmocka_unit_test(code_fault_is_felt_and_gone),
 		cmocka_unit_test(loss_is_felt_and_gone),
 		cmocka_unit_test(antagonist_is_felt_and_gone),
+		cmocka_unit_test(a_busy_disk_is_felt_and_gone),
 		cmocka_unit_test(second_of_the_same_name_is_refused),
 		cmocka_unit_test(stopping_removes_everything),
 	};
