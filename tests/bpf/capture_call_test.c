@@ -188,7 +188,8 @@ static void a_wait_in_the_servers_receive_queue_is_the_servers(void **state)
 		if (server_ns < late_us[i] * 1000.0 / 2)
 			fail_msg("%s: %u us late, the server was seen to take %.0f us", strategy,
 				late_us[i], server_ns / 1000);
-		assert_true(hist_mean_ns(&c->record) - server_ns < 12e6);
+		/* By capture's own word, which leaves out how late the client was to read. */
+		assert_true(hist_mean_ns(&b.client.sum.latency) - server_ns < 12e6);
 		munmap(c, sizeof(*c));
 	}
 }

@@ -25,6 +25,7 @@ struct world {
 	struct sched *sched;
 	uint64_t id;
 	struct sched_counters now;
+	uint64_t before_ns, after_ns; /* the moment `now` was read lies between */
 	bool (*enough)(const struct sched_counters *now);
 };
 
@@ -68,16 +69,24 @@ static const char *enter(struct world *w, const char *below)
 static bool is_enough(void *ctx)
 {
 	struct world *w = ctx;
+	int err;
 
-	return !sched_read(w->sched, w->id, &w->now) && w->enough(&w->now);
+	w->before_ns = clock_monotonic_ns();
+	err = sched_read(w->sched, w->id, &w->now);
+	w->after_ns = clock_monotonic_ns();
+	return !err && w->enough(&w->now);
 }
 
 static void burn_on_one_cpu(const char *unused)
 {
 	cpu_set_t set;
+	size_t first = 0;
 
+	sched_getaffinity(0, sizeof(set), &set);
+	while (!CPU_ISSET(first, &set))
+		first++;
 	CPU_ZERO(&set);
-	CPU_SET(0, &set);
+	CPU_SET(first, &set);
 	sched_setaffinity(0, sizeof(set), &set);
 	fixture_burn(unused);
 }
@@ -87,37 +96,54 @@ static bool half_a_second_waited(const struct sched_counters *now)
 	return now->runq_ns > 500000000;
 }
 
+static bool two_seconds_waited(const struct sched_counters *now)
+{
+	return now->runq_ns > 2000000000;
+}
+
+/*
+ * Between two reads, when all three are there for certain. However late this test itself is
+ * to look at a clock, the moments of the reads lie between their two.
+ */
 static void three_on_one_cpu_wait_two_thirds_of_the_time(void **state)
 {
-	struct world *w = *state;
+	struct world *w = *state, first;
 	const char *path = enter(w, "/contended");
-	uint64_t start_ns = clock_monotonic_ns();
 	double waited;
 
 	for (int i = 0; i < 3; i++)
 		fixture_spawn(&w->fixture, path, burn_on_one_cpu, NULL);
 	w->enough = half_a_second_waited;
-	assert_true(fixture_wait(is_enough, w, 10000));
-	waited = (double)w->now.runq_ns / (double)(clock_monotonic_ns() - start_ns);
-	assert_true(waited > 0.8 && waited < 3); /* 2 when nobody else is on that CPU */
+	assert_true(fixture_wait(is_enough, w, 20000));
+	first = *w;
+	w->enough = two_seconds_waited;
+	assert_true(fixture_wait(is_enough, w, 20000));
+	/* 2 when nobody else is on that CPU; what waits now is counted when it has waited */
+	waited = (double)(w->now.runq_ns - first.now.runq_ns);
+	assert_true(waited > 0.8 * (double)(w->before_ns - first.after_ns));
+	assert_true(waited < 3.3 * (double)(w->after_ns - first.before_ns));
 	assert_true(w->now.switches > 3);
 	assert_true(w->now.iowait_ns < w->now.runq_ns / 10);
 }
 
+/* Once asleep, whatever the others wait. */
 static void a_sleeper_does_not_wait(void **state)
 {
+	struct sched_counters first, slept;
 	struct world *w = *state;
-	uint64_t sleeper, start_ns = clock_monotonic_ns();
-	struct sched_counters slept;
+	uint64_t sleeper;
 
 	fixture_spawn(&w->fixture, enter(w, "/asleep"), fixture_idle, NULL);
 	sleeper = w->id;
 	for (int i = 0; i < 2; i++)
 		fixture_spawn(&w->fixture, enter(w, "/contended"), burn_on_one_cpu, NULL);
 	w->enough = half_a_second_waited;
-	assert_true(fixture_wait(is_enough, w, 10000));
+	assert_true(fixture_wait(is_enough, w, 20000));
+	assert_int_equal(sched_read(w->sched, sleeper, &first), 0);
+	w->enough = two_seconds_waited;
+	assert_true(fixture_wait(is_enough, w, 20000));
 	assert_int_equal(sched_read(w->sched, sleeper, &slept), 0);
-	assert_true(slept.runq_ns < (clock_monotonic_ns() - start_ns) / 4);
+	assert_int_equal(slept.runq_ns, first.runq_ns);
 }
 
 /* Written before anyone reads it, and out of the page cache. */
