@@ -105,22 +105,30 @@ static int leader_of(const int *fd)
 	return -1;
 }
 
-/* Add one CPU's counts since the start to `sum`, and which events they are to `counted`. */
-static void add_group(const int *fd, uint64_t sum[PERF_EVENTS], bool counted[PERF_EVENTS])
+/*
+ * Add one CPU's counts since the start to `sum`, and which events they are to `counted`. False
+ * when they are not known: the group was wanted there and never had its turn.
+ */
+static bool add_group(const int *fd, uint64_t sum[PERF_EVENTS], bool counted[PERF_EVENTS])
 {
+	int leader = leader_of(fd);
 	struct group g;
 	unsigned at = 0;
 
-	if (read(leader_of(fd), &g, sizeof(g)) < (ssize_t)(sizeof(g) - sizeof(g.value)))
-		return;
+	if (leader < 0)
+		return true; /* a CPU that is off */
+	if (read(leader, &g, sizeof(g)) < (ssize_t)(sizeof(g) - sizeof(g.value)) ||
+		(g.enabled_ns && !g.running_ns))
+		return false;
 	for (int e = 0; e < PERF_EVENTS && at < g.count; e++) {
-		double scale = g.running_ns ? (double)g.enabled_ns / (double)g.running_ns : 0;
+		double scale = g.enabled_ns ? (double)g.enabled_ns / (double)g.running_ns : 0;
 
 		if (fd[e] < 0)
 			continue;
 		sum[e] += (uint64_t)((double)g.value[at++] * scale);
 		counted[e] = true;
 	}
+	return true;
 }
 
 void perf_read(struct perf *p, uint64_t elapsed_ns, float *metric)
@@ -140,13 +148,14 @@ void perf_read(struct perf *p, uint64_t elapsed_ns, float *metric)
 
 	if (!p->fd)
 		return;
-	for (unsigned cpu = 0; cpu < p->cpus; cpu++)
-		add_group(p->fd + cpu * PERF_EVENTS, sum, counted);
-	for (int e = 0; e < PERF_EVENTS; e++) {
-		/* Scaled counts may step back a little. */
-		by[e] = sum[e] > p->last[e] ? sum[e] - p->last[e] : 0;
-		p->last[e] = sum[e];
+	for (unsigned cpu = 0; cpu < p->cpus; cpu++) {
+		if (!add_group(p->fd + cpu * PERF_EVENTS, sum, counted)) {
+			p->primed = false; /* nothing to take the next difference from */
+			return;
+		}
 	}
+	for (int e = 0; e < PERF_EVENTS; e++)
+		by[e] = rate_grown(&p->last[e], sum[e]); /* scaled counts may step back a little */
 	for (size_t i = 0; p->primed && i < sizeof(rates) / sizeof(*rates); i++) {
 		if (counted[rates[i].event])
 			metric[rates[i].metric] = rate_per_second(by[rates[i].event], elapsed_ns);
