@@ -234,6 +234,13 @@ static void judge(
 	p->added = k->x->visits[entity] * fmax(0, fmin(p->shift.observed - p->shift.normal, limit));
 }
 
+static void judge_derived(
+	const struct work *k, uint32_t entity, const float *value, double whole, double limit)
+{
+	judge(k, entity, value, whole, limit);
+	k->x->part[entity].derived = true;
+}
+
 /* The rise of the whole, which none of its parts exceeds. */
 static double rise(const struct work *k, const float *value)
 {
@@ -258,7 +265,7 @@ static int judge_service(struct work *k, uint32_t service)
 	if (self && self_holds(k, self, rest, normal_of(k, server)))
 		judge(k, service, self, normal_of(k, server ? server : self), rise(k, server));
 	else
-		judge(k, service, rest, normal_of(k, server), rise(k, server));
+		judge_derived(k, service, rest, normal_of(k, server), rise(k, server));
 	free(rest);
 	free(self);
 	return 0;
@@ -270,7 +277,9 @@ static void judge_edge(struct work *k, uint32_t edge)
 	const float *client = k->client[edge];
 	float *gap = column(k, edge, k->lens->network), *far, *measured;
 
-	if (!gap) {
+	if (gap) {
+		judge(k, edge, gap, normal_of(k, client), rise(k, client));
+	} else {
 		measured = column(k, edge, k->lens->client);
 		far = k->lens->server == k->lens->client ? NULL : column(k, edge, k->lens->server);
 		if (!far)
@@ -278,11 +287,11 @@ static void judge_edge(struct work *k, uint32_t edge)
 		gap = measured && far ? malloc((k->f->total + 1) * sizeof(*gap)) : NULL;
 		for (size_t w = 0; gap && w < k->f->total; w++)
 			gap[w] = measured[w] - far[w];
+		if (gap)
+			judge_derived(k, edge, gap, normal_of(k, client), rise(k, client));
 		free(measured);
 		free(far);
 	}
-	if (gap)
-		judge(k, edge, gap, normal_of(k, client), rise(k, client));
 	free(gap);
 }
 

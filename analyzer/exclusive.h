@@ -24,6 +24,7 @@ struct part {
 	double added;       /* rise along the way of one end-to-end request, not below 0 */
 	double weight;      /* 0..1: how clearly it moved past its usual range */
 	bool known;
+	bool derived; /* worked out from other series, as no series holds it */
 };
 
 struct exclusive {

@@ -106,9 +106,10 @@ static bool is_x(const char *metric)
 {
 	enum resource class = resource_of_metric(metric);
 
-	return (class == RESOURCE_CPU || class == RESOURCE_MEMORY || class == RESOURCE_DISK ||
-		       class == RESOURCE_NETWORK) &&
-	       strncmp(metric, "network_", strlen("network_"));
+	if (class == RESOURCE_NETWORK)
+		return strncmp(metric, "network_", strlen("network_"));
+	return class == RESOURCE_CPU || class == RESOURCE_MEMORY || class == RESOURCE_DISK ||
+	       resource_is_opaque(metric);
 }
 
 static void add_x(struct wiring *w, uint32_t entity, const char *metric)
@@ -197,7 +198,7 @@ static void add_latent_parent(struct wiring *w, uint32_t number)
 		return;
 	for (uint32_t i = 0; i < w->g->entity[z].xs; i++)
 		add_source(w, w->g->entity[z].first_x + i);
-	/* Y columns are still being counted: latents are numbered from the top for now */
+	/* latents follow the Y columns, which are still being counted: from the top until then */
 	add_source(w, GVAE_NONE - 1 - z);
 }
 

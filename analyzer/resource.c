@@ -28,6 +28,15 @@ static const struct {
 	{"requests_", RESOURCE_WORKLOAD},
 };
 
+/* What tells how the calls went, at either end or between. */
+static const char *const outcome[] = {"server_", "client_", "self_", "request_network_",
+	"response_network_", "connect_", "error_"};
+
+static bool begins_with(const char *metric, const char *prefix)
+{
+	return !strncmp(metric, prefix, strlen(prefix));
+}
+
 const char *resource_name(enum resource r)
 {
 	return name_of[r];
@@ -47,7 +56,15 @@ bool resource_parse(const char *name, enum resource *out)
 enum resource resource_of_metric(const char *metric)
 {
 	for (size_t i = 0; i < sizeof(class_of) / sizeof(*class_of); i++)
-		if (!strncmp(metric, class_of[i].prefix, strlen(class_of[i].prefix)))
+		if (begins_with(metric, class_of[i].prefix))
 			return class_of[i].resource;
 	return RESOURCE_UNKNOWN;
+}
+
+bool resource_is_opaque(const char *metric)
+{
+	for (size_t i = 0; i < sizeof(outcome) / sizeof(*outcome); i++)
+		if (begins_with(metric, outcome[i]))
+			return false;
+	return resource_of_metric(metric) == RESOURCE_UNKNOWN;
 }

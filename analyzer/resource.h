@@ -30,4 +30,7 @@ bool resource_parse(const char *name, enum resource *out);
  */
 enum resource resource_of_metric(const char *metric);
 
+/* Of no class and no latency or error ratio either: a measurement whose name tells nothing. */
+bool resource_is_opaque(const char *metric);
+
 #endif

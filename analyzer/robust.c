@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "analyzer/suspicion.h"
+#include "analyzer/evidence.h"
 
 #define NORMALS_WANTED 5
 #define LEAST_SCORE 0.15    /* below that nothing is blamed */
@@ -15,22 +15,10 @@
 #define LESSER_SUSPECT 0.25 /* of the first one's score: guilty if the target is missed without */
 #define CULPRITS 3
 #define LISTED_SCORE 0.005
-#define EVIDENCES 24
 
 static void copy_name(char to[64], const char *from)
 {
 	snprintf(to, 64, "%s", from);
-}
-
-/* The names of the metrics that the first lens looks at. */
-static const char *gap_metric(const struct suspicion *s)
-{
-	return s->lenses && s->lens[0].network ? s->lens[0].network : "error_ratio";
-}
-
-static const char *own_metric(const struct suspicion *s)
-{
-	return s->lenses && s->lens[0].self ? s->lens[0].self : "error_ratio";
 }
 
 static void fill_candidate(struct candidate *c, const struct suspicion *s, uint32_t service)
@@ -42,7 +30,8 @@ static void fill_candidate(struct candidate *c, const struct suspicion *s, uint3
 	if (moved->strength > 0)
 		copy_name(c->metric, moved->metric);
 	else
-		copy_name(c->metric, p->resource == RESOURCE_NETWORK ? gap_metric(s) : "latent");
+		copy_name(c->metric,
+			p->resource == RESOURCE_NETWORK ? evidence_of_gap(s, p->edge) : "latent");
 }
 
 /*
@@ -108,57 +97,6 @@ static int list_candidates(struct diagnosis *d, const struct suspicion *s)
 		d->candidates += add_workload(&d->candidate[d->candidates], s, best);
 	diagnosis_rank(d);
 	give_chances(d->candidate, d->candidates);
-	return 0;
-}
-
-static void add_evidence(
-	struct diagnosis *d, uint32_t entity, const char *metric, const struct shift *s)
-{
-	struct evidence *e;
-
-	for (size_t i = 0; i < d->evidences; i++)
-		if (d->evidence[i].entity == entity && !strcmp(d->evidence[i].metric, metric))
-			return;
-	if (d->evidences == EVIDENCES)
-		return;
-	e = &d->evidence[d->evidences++];
-	*e = (struct evidence){.entity = entity,
-		.normal = s->normal,
-		.observed = s->observed,
-		.sigmas = s->sigmas,
-		.since_s = s->since_s};
-	copy_name(e->metric, metric);
-}
-
-static void add_service_evidence(struct diagnosis *d, const struct suspicion *s, uint32_t service)
-{
-	const struct suspect *p = &s->suspect[service];
-
-	if (s->lenses) {
-		const struct part *own = &s->seen[0].part[service];
-
-		if (own->known && own->weight > 0)
-			add_evidence(d, service, own_metric(s), &own->shift);
-		if (p->edge != GRAPH_NONE && s->seen[0].part[p->edge].known)
-			add_evidence(d, p->edge, gap_metric(s), &s->seen[0].part[p->edge].shift);
-	}
-	for (int i = 0; i < RESOURCES; i++)
-		if (p->moved[i].strength > 0.05)
-			add_evidence(d, p->moved[i].entity, p->moved[i].metric, &p->moved[i].shift);
-}
-
-static int list_evidence(struct diagnosis *d, const struct suspicion *s, const struct shift *slo)
-{
-	d->evidence = calloc(EVIDENCES, sizeof(*d->evidence));
-	if (!d->evidence)
-		return -ENOMEM;
-	add_evidence(d, d->slo_entity, d->slo_metric, slo);
-	for (size_t i = 0; i < d->candidates && i < CULPRITS; i++) {
-		if (d->candidate[i].resource == RESOURCE_WORKLOAD)
-			add_evidence(d, s->entry, "requests_per_s", &s->rate);
-		else
-			add_service_evidence(d, s, d->candidate[i].service);
-	}
 	return 0;
 }
 
@@ -331,7 +269,7 @@ static int rank(struct diagnosis *d, const struct frame *f, const struct slo *sl
 		if (!error) {
 			error = list_candidates(d, &s);
 			if (!error)
-				error = list_evidence(d, &s, &shift);
+				error = evidence_list(d, &s, &shift);
 			if (!error)
 				conclude(d, &s, &shift, missed);
 			suspicion_close(&s);

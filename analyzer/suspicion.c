@@ -225,7 +225,7 @@ static double found(const struct suspicion *s)
 static void score(struct suspect *p, double missing)
 {
 	static const enum resource local[] = {
-		RESOURCE_CPU, RESOURCE_MEMORY, RESOURCE_DISK, RESOURCE_NETWORK};
+		RESOURCE_CPU, RESOURCE_MEMORY, RESOURCE_DISK, RESOURCE_NETWORK, RESOURCE_UNKNOWN};
 
 	for (size_t i = 0; i < sizeof(local) / sizeof(*local); i++)
 		p->symptom = fmax(p->symptom, p->moved[local[i]].strength);
@@ -267,17 +267,31 @@ static int measure(struct suspicion *s)
 	return read_rate(s);
 }
 
+static int read_symptoms(struct suspicion *s)
+{
+	const struct recording *r = s->f->r;
+	int error = 0;
+
+	for (uint32_t i = 0; !error && i < r->graph.entities; i++) {
+		s->suspect[i].edge = GRAPH_NONE;
+		if (r->graph.entity[i].kind == ENTITY_SERVICE)
+			error = symptom_read(s->f, i, s->suspect[i].moved);
+	}
+	for (uint32_t i = 0; !error && i < r->series.columns; i++) {
+		uint32_t entity = r->series.column[i].entity;
+
+		if (r->graph.entity[entity].kind == ENTITY_SERVICE)
+			error = symptom_read_unknown(s->f, i, s->suspect[entity].moved);
+	}
+	return error;
+}
+
 static int judge(struct suspicion *s)
 {
 	const struct graph *g = &s->f->r->graph;
 	double *gap = calloc(g->entities, sizeof(*gap)), missing;
-	int error = gap ? 0 : -ENOMEM;
+	int error = gap ? read_symptoms(s) : -ENOMEM;
 
-	for (uint32_t i = 0; !error && i < g->entities; i++) {
-		s->suspect[i].edge = GRAPH_NONE;
-		if (g->entity[i].kind == ENTITY_SERVICE)
-			error = symptom_read(s->f, i, s->suspect[i].moved);
-	}
 	if (!error) {
 		add_shares(s, gap);
 		share_out_gaps(s, gap);

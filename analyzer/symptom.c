@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum direction { UP, DOWN };
+enum direction { UP, DOWN, EITHER };
 
 /*
  * What a metric says when it moves. `step` is the change that counts half, in
@@ -48,8 +48,12 @@ static const struct rule edge_rules[] = {
 	{"connect_p99_us", RESOURCE_NETWORK, UP, true, 1, 0.6},
 };
 
-/* Metrics nobody here knows: their prefix gives the class, their rise a little weight. */
-static const struct rule opaque_rule = {NULL, RESOURCE_UNKNOWN, UP, true, 0.5, 0.4};
+/*
+ * Metrics nobody here knows: where their prefix gives a class, their rise has a little weight;
+ * where it does not, nor is it known which way is the bad one.
+ */
+static const struct rule classed_rule = {NULL, RESOURCE_UNKNOWN, UP, true, 0.5, 0.4};
+static const struct rule opaque_rule = {NULL, RESOURCE_UNKNOWN, EITHER, true, 0.5, 0.4};
 
 #define NOTICED_SIGMAS 2.0
 #define CERTAIN_SIGMAS 6.0
@@ -58,7 +62,7 @@ static double strength_of(const struct rule *rule, const struct shift *s)
 {
 	double change = s->observed - s->normal, sure = fabs(s->sigmas) - NOTICED_SIGMAS;
 
-	if (rule->direction == DOWN)
+	if (rule->direction == DOWN || (rule->direction == EITHER && change < 0))
 		change = -change;
 	if (rule->relative)
 		change /= fmax(fabs(s->normal), 1e-9);
@@ -120,19 +124,23 @@ static bool is_volume(const char *metric)
 	       !strcmp(metric, "mem_bytes");
 }
 
-static void weigh_opaque(
-	const struct frame *f, uint32_t service, float *scratch, struct symptom out[RESOURCES])
+int symptom_read_unknown(const struct frame *f, uint32_t column, struct symptom out[RESOURCES])
 {
-	const struct series *s = &f->r->series;
+	const struct series_column *c = &f->r->series.column[column];
+	enum resource resource = resource_of_metric(c->metric);
+	bool opaque = resource_is_opaque(c->metric);
+	float *scratch;
 
-	for (uint32_t i = 0; i < s->columns; i++) {
-		const char *metric = s->column[i].metric;
-		enum resource resource = resource_of_metric(metric);
-
-		if (s->column[i].entity == service && resource != RESOURCE_UNKNOWN &&
-			!has_rule(metric) && !is_volume(metric))
-			weigh(f, service, metric, &opaque_rule, resource, scratch, out);
-	}
+	if ((resource == RESOURCE_UNKNOWN && !opaque) || has_rule(c->metric) ||
+		is_volume(c->metric))
+		return 0;
+	scratch = malloc((f->total + 1) * sizeof(*scratch));
+	if (!scratch)
+		return -ENOMEM;
+	weigh(f, c->entity, c->metric, opaque ? &opaque_rule : &classed_rule, resource, scratch,
+		out);
+	free(scratch);
+	return 0;
 }
 
 int symptom_read(const struct frame *f, uint32_t service, struct symptom out[RESOURCES])
@@ -155,7 +163,6 @@ int symptom_read(const struct frame *f, uint32_t service, struct symptom out[RES
 			weigh(f, e->out[j], edge_rules[i].metric, &edge_rules[i],
 				edge_rules[i].resource, scratch, out);
 	}
-	weigh_opaque(f, service, scratch, out);
 	free(scratch);
 	return 0;
 }
@@ -165,7 +172,8 @@ int symptom_read(const struct frame *f, uint32_t service, struct symptom out[RES
  * else waits, if time was lost between the ends: TCP's round-trip time alone also holds the
  * peer's delayed acks, and so how long a starved process takes to read. Memory before disk, for
  * faults and swapping read the disk too. CPU before a bare gap between the two ends, for a starved
- * callee takes long to read its requests.
+ * callee takes long to read its requests. A metric whose name
+ * tells nothing says that something is wrong inside the service, not what.
  */
 enum resource symptom_resource(const struct symptom s[RESOURCES], double own, double between)
 {

@@ -14,8 +14,11 @@ struct symptom {
 	struct shift shift;
 };
 
-/* The strongest symptom of every class at `service`. Returns 0 or -ENOMEM. */
+/* The strongest symptom of every class at `service`, of metrics known here. 0 or -ENOMEM. */
 int symptom_read(const struct frame *f, uint32_t service, struct symptom out[RESOURCES]);
+
+/* Have it count for its service too if it is stronger and the metric is none known here. */
+int symptom_read_unknown(const struct frame *f, uint32_t column, struct symptom out[RESOURCES]);
 
 /*
  * The class to blame at a service that added time: `own` inside it, `between` on the way of

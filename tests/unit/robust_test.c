@@ -421,6 +421,72 @@ static void a_callee_without_values_does_not_blame_its_caller(void **state)
 	recording_clear(&r);
 }
 
+static void fill_metric(
+	struct recording *r, const char *entity, const char *metric, float normal, float late)
+{
+	uint32_t column = series_column(&r->series, graph_entity(&r->graph, entity), metric);
+
+	for (size_t w = 0; w < 30; w++)
+		series_set(&r->series, w, column,
+			(w >= 20 && w < 25 ? late : normal) * (1 + 0.01f * (float)(w % 3)));
+}
+
+/* Nobody measured latencies inside; which way of "cache_hits" is bad is not known. */
+static void a_metric_of_unknown_name_can_give_a_service_away(void **state)
+{
+	static const float late[] = {9000, 100};
+	struct recording r;
+	struct diagnosis d;
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		recording_init(&r);
+		r.series.window_s = 5;
+		assert_true(graph_edge(&r.graph, "front", "cart") != GRAPH_NONE);
+		assert_true(graph_edge(&r.graph, "front", "ads") != GRAPH_NONE);
+		fill(&r, "front", 15000, 105000);
+		fill_metric(&r, "cart", "cache_hits", 1000, late[i]);
+		fill_metric(&r, "ads", "cache_hits", 1000, 1000);
+		d = ask_late(&r, "front", 30000);
+		assert_true(d.candidates > 0);
+		assert_string_equal(r.graph.entity[d.candidate[0].service].name, "cart");
+		assert_string_equal(d.evidence[1].metric, "cache_hits");
+		diagnosis_clear(&d);
+		recording_clear(&r);
+	}
+}
+
+static bool is_measured(const struct recording *r, const struct evidence *e)
+{
+	return series_values(&r->series, e->entity, e->metric) != NULL;
+}
+
+static void evidence_is_what_was_measured(void **state)
+{
+	static const unsigned some[] = {0, PLANTED_SELF, PLANTED_NETWORK,
+		PLANTED_SELF | PLANTED_NETWORK, PLANTED_CLIENT | PLANTED_SELF | PLANTED_NETWORK};
+
+	(void)state;
+	for (size_t k = 0; k < KINDS * (sizeof(some) / sizeof(*some)); k++) {
+		struct planted p = usual();
+		struct recording r;
+		struct diagnosis d;
+
+		p.metrics &= ~some[k / KINDS];
+		p.resource = kinds[k % KINDS];
+		planted_make(&r, &p);
+		assert_int_equal(
+			robust_rank(&d, &r, r.slo, r.truth->from_s, r.truth->to_s, NULL), 0);
+		assert_true(d.evidences > 1);
+		for (size_t i = 0; i < d.evidences; i++)
+			if (!is_measured(&r, &d.evidence[i]))
+				fail_msg("%s of %s was never measured", d.evidence[i].metric,
+					r.graph.entity[d.evidence[i].entity].name);
+		diagnosis_clear(&d);
+		recording_clear(&r);
+	}
+}
+
 static void a_met_target_needs_no_comparison(void **state)
 {
 	struct recording r;
@@ -483,6 +549,8 @@ int main(void)
 		cmocka_unit_test(an_error_target_leads_to_the_failing_service),
 		cmocka_unit_test(a_service_that_calls_itself_can_be_blamed),
 		cmocka_unit_test(a_callee_without_values_does_not_blame_its_caller),
+		cmocka_unit_test(a_metric_of_unknown_name_can_give_a_service_away),
+		cmocka_unit_test(evidence_is_what_was_measured),
 		cmocka_unit_test(a_met_target_needs_no_comparison),
 		cmocka_unit_test(a_long_name_does_not_lose_the_answer),
 	};
