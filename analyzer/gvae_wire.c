@@ -108,8 +108,7 @@ static bool is_x(const char *metric)
 
 	if (class == RESOURCE_NETWORK)
 		return strncmp(metric, "network_", strlen("network_"));
-	return class == RESOURCE_CPU || class == RESOURCE_MEMORY || class == RESOURCE_DISK ||
-	       resource_is_opaque(metric);
+	return class == RESOURCE_CPU || class == RESOURCE_MEMORY || class == RESOURCE_DISK;
 }
 
 static void add_x(struct wiring *w, uint32_t entity, const char *metric)
@@ -140,10 +139,16 @@ static void add_entity(struct wiring *w, uint32_t number)
 	const struct series *s = &w->r->series;
 	struct gvae *g = w->g;
 	struct gvae_entity new = {.edge = e->kind == ENTITY_EDGE, .callee = GVAE_NONE};
+	bool classed;
 
 	new.first_x = g->xs;
 	for (uint32_t c = 0; c < s->columns; c++)
 		if (s->column[c].entity == number && is_x(s->column[c].metric))
+			add_x(w, number, s->column[c].metric);
+	/* names that tell nothing, where there are no others: beside them they only add noise */
+	classed = g->xs > new.first_x;
+	for (uint32_t c = 0; c < s->columns && !classed; c++)
+		if (s->column[c].entity == number && resource_is_opaque(s->column[c].metric))
 			add_x(w, number, s->column[c].metric);
 	if (!new.edge && e->host != GRAPH_NONE)
 		add_x(w, e->host, "cpu_util_ratio");

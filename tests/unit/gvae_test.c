@@ -227,6 +227,30 @@ static void constant_columns_are_dropped(void **state)
 	recording_clear(&r);
 }
 
+static void opaque_metrics_are_x_where_there_are_no_others(void **state)
+{
+	struct recording r;
+	struct slo slo = {.metric = "server_p99_us", .target = 100};
+	struct gvae g;
+
+	(void)state;
+	recording_init(&r);
+	put(&r, "user->a", "server_p99_us", false);
+	put(&r, "a", "server_p99_us", false);
+	put(&r, "a", "queue_depth", false);
+	slo.entity = graph_find(&r.graph, "user->a");
+	assert_int_equal(gvae_open(&g, &r, &slo, NULL, 10, 5), 0);
+	assert_int_equal(g.xs, 1);
+	assert_string_equal(g.column[0].metric, "queue_depth");
+	gvae_close(&g);
+	put(&r, "a", "cpu_util_ratio", false);
+	assert_int_equal(gvae_open(&g, &r, &slo, NULL, 10, 5), 0);
+	assert_int_equal(g.xs, 1);
+	assert_string_equal(g.column[0].metric, "cpu_util_ratio");
+	gvae_close(&g);
+	recording_clear(&r);
+}
+
 static void a_target_without_data_is_refused(void **state)
 {
 	struct recording r;
@@ -249,6 +273,7 @@ int main(void)
 		cmocka_unit_test(a_call_cycle_is_cut_and_not_refused),
 		cmocka_unit_test(one_latency_a_service_is_enough),
 		cmocka_unit_test(constant_columns_are_dropped),
+		cmocka_unit_test(opaque_metrics_are_x_where_there_are_no_others),
 		cmocka_unit_test(a_target_without_data_is_refused),
 	};
 
