@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "analyzer/intake.h"
 #include "common/clock.h"
 #include "common/log.h"
 
@@ -24,14 +25,14 @@ void core_unlock(struct core *c)
 
 /* ---- the queue between intake and the loop ------------------------------ */
 
-static void push(struct core *c, int64_t id, void *body, size_t size)
+static void push(struct core *c, int64_t id, struct wire_batch *batch)
 {
 	struct core_batch *b = &c->queue[(c->queue_first + c->queued) % CORE_QUEUE];
 
-	*b = (struct core_batch){.id = id, .body = body, .size = size};
+	*b = (struct core_batch){.id = id, .batch = *batch, .bytes = wire_batch_bytes(batch)};
+	*batch = (struct wire_batch){0};
 	c->queued++;
-	c->queued_bytes += size;
-	pthread_cond_signal(&c->queue_filled);
+	c->queued_bytes += b->bytes;
 }
 
 static bool pop(struct core *c, struct core_batch *out)
@@ -44,7 +45,7 @@ static bool pop(struct core *c, struct core_batch *out)
 		*out = c->queue[c->queue_first];
 		c->queue_first = (c->queue_first + 1) % CORE_QUEUE;
 		c->queued--;
-		c->queued_bytes -= out->size;
+		c->queued_bytes -= out->bytes;
 	}
 	pthread_mutex_unlock(&c->queue_lock);
 	return some;
@@ -87,38 +88,51 @@ static uint64_t until_of(const struct wire_batch *b)
 	return until_ns;
 }
 
-static bool room(struct core *c)
+static bool room(struct core *c, size_t more)
 {
 	bool some;
 
 	pthread_mutex_lock(&c->queue_lock);
-	some = c->queued < CORE_QUEUE && c->queued_bytes < CORE_QUEUE_BYTES;
-	c->refused += !some;
+	some = c->queued + more <= CORE_QUEUE && c->queued_bytes < CORE_QUEUE_BYTES;
 	pthread_mutex_unlock(&c->queue_lock);
+	if (!some)
+		c->refused += more;
 	return some;
 }
 
-int core_batch(void *core, const struct wire_batch *b)
+static void push_stored(
+	struct core *c, struct intake_batch *b, const struct store_batch *stored, size_t n)
+{
+	pthread_mutex_lock(&c->queue_lock);
+	for (size_t i = 0; i < n; i++)
+		if (stored[i].id) /* else it was stored before */
+			push(c, stored[i].id, &b[i].batch);
+	pthread_cond_signal(&c->queue_filled);
+	pthread_mutex_unlock(&c->queue_lock);
+}
+
+int core_batches(void *core, struct intake_batch *b, size_t n)
 {
 	struct core *c = core;
-	void *body = NULL;
-	size_t size;
-	int64_t id;
+	struct store_batch *stored;
 	int err;
 
-	if (!room(c)) /* intake calls one at a time, so room stays */
+	if (!room(c, n)) /* intake calls one at a time, so room stays */
 		return -EAGAIN;
-	err = wire_encode_batch(b, &body, &size);
+	stored = calloc(n, sizeof(*stored));
+	if (!stored)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++)
+		stored[i] = (struct store_batch){.agent = &b[i].agent,
+			.sequence = b[i].sequence,
+			.until_ns = until_of(&b[i].batch),
+			.body = b[i].message,
+			.size = b[i].size};
+	err = store_batches(c->store, stored, n);
 	if (!err)
-		err = store_batch(c->store, &b->agent, b->sequence, until_of(b), body, size, &id);
-	if (err) {
-		free(body);
-		return err < 0 ? err : 0; /* stored before: fine */
-	}
-	pthread_mutex_lock(&c->queue_lock);
-	push(c, id, body, size);
-	pthread_mutex_unlock(&c->queue_lock);
-	return 0;
+		push_stored(c, b, stored, n);
+	free(stored);
+	return err;
 }
 
 uint64_t core_last_sequence(void *core, const struct wire_agent *a)
@@ -165,32 +179,23 @@ static bool close_one(struct core *c)
 	return true;
 }
 
-static void add_batch(struct core *c, const struct core_batch *b)
+static void add_batch(struct core *c, int64_t id, const struct wire_batch *batch)
 {
-	struct wire_batch batch;
-	int err = wire_decode_batch(b->body, b->size, &batch);
+	for (uint32_t i = 0; i < batch->windows; i++) {
+		int err;
 
-	if (err) {
-		core_lock(c);
-		c->malformed++;
-		c->merged = b->id;
-		core_unlock(c);
-		return;
-	}
-	for (uint32_t i = 0; i < batch.windows; i++) {
 		while (c->live.pendings == LIVE_PENDING && close_one(c))
 			;
 		core_lock(c);
-		err = live_add(&c->live, &batch.agent, &batch.window[i], clock_monotonic_ns(),
-			clock_wall_s());
+		err = live_add(
+			&c->live, &batch->agent, &batch->window[i], clock_monotonic_ns(), clock_wall_s());
 		c->unsummed += err != 0;
 		core_unlock(c);
 		if (err)
-			log_error(
-				"window of %s not summed up: %s", batch.agent.name, strerror(-err));
+			log_error("window of %s not summed up: %s", batch->agent.name,
+				strerror(-err));
 	}
-	wire_batch_close(&batch);
-	c->merged = b->id;
+	c->merged = id;
 }
 
 static double slo_now(void *ctx, const char *entity, const char *metric, double *target)
@@ -249,8 +254,8 @@ void core_step(struct core *c, int timeout_ms)
 	wait_for_work(c, timeout_ms);
 	core_take_slos(c);
 	while (pop(c, &b)) {
-		add_batch(c, &b);
-		free(b.body);
+		add_batch(c, b.id, &b.batch);
+		wire_batch_close(&b.batch);
 	}
 	while (close_one(c))
 		;
@@ -301,15 +306,30 @@ static int check_window(struct core *c, char *why, size_t why_size)
 	return err;
 }
 
+static void replay_batch(struct core *c, int64_t id, const void *body, size_t size)
+{
+	struct wire_batch batch;
+
+	if (wire_decode_batch(body, size, &batch)) {
+		c->malformed++;
+		c->merged = id;
+		return;
+	}
+	add_batch(c, id, &batch);
+	wire_batch_close(&batch);
+}
+
 /* Batches acknowledged before the restart whose windows are not in rows yet. */
 static int replay_batches(struct core *c)
 {
-	struct core_batch b = {0};
+	int64_t id = 0;
+	void *body;
+	size_t size;
 	int err;
 
-	while (!(err = store_next_batch(c->store, b.id, &b.id, &b.body, &b.size))) {
-		add_batch(c, &b);
-		free(b.body);
+	while (!(err = store_next_batch(c->store, id, &id, &body, &size))) {
+		replay_batch(c, id, body, size);
+		free(body);
 		while (close_one(c))
 			;
 	}
@@ -419,7 +439,7 @@ void core_close(struct core *c)
 		return;
 	trainer_close(c->trainer);
 	while (pop(c, &b))
-		free(b.body);
+		wire_batch_close(&b.batch);
 	for (size_t i = 0; i < c->incidents; i++)
 		json_decref(c->incident[i].diagnosis);
 	model_free(c->model.model);

@@ -1,7 +1,7 @@
 /*
  * The analyzer's state and the one loop that changes it.
  *
- * Threads. Intake's threads call core_batch() (stores, then queues; bounded, refuses when
+ * Threads. Intake's thread calls core_batches() (stores, then queues; bounded, refuses when
  * full), core_poll() and core_last_sequence(). The loop thread runs core_step(): it alone
  * changes the recording, incidents and the model, holding `lock` while it does; it reads
  * them without. HTTP threads read, and change mode and actions, with `lock` held
@@ -22,11 +22,12 @@
 #include "analyzer/trainer.h"
 
 #define CORE_QUEUE 4096 /* batches stored but not yet summed up */
-#define CORE_QUEUE_BYTES (256U << 20)
+#define CORE_QUEUE_BYTES (64U << 20) /* unfolded */
 #define CORE_WANTED 16     /* targets set by hand and not yet taken */
 #define CORE_INCIDENTS 512 /* remembered as not normal; all are in the store */
 
 struct intake;
+struct intake_batch;
 
 struct core_options {
 	const char *data; /* directory */
@@ -54,8 +55,8 @@ struct core_incident {
 
 struct core_batch {
 	int64_t id; /* in the store */
-	void *body; /* owned */
-	size_t size;
+	struct wire_batch batch; /* owned */
+	size_t bytes;
 };
 
 /* Rows in memory that the store does not have yet, by their starts. */
@@ -114,8 +115,11 @@ struct core {
 int core_open(struct core **out, const struct core_options *o, char *why, size_t why_size);
 void core_close(struct core *c);
 
-/* For intake; any thread. core_batch(): 0 = durable, else the agent must send again. */
-int core_batch(void *core, const struct wire_batch *b);
+/*
+ * For intake; any thread, the first by one at a time. 0 = all are durable and queued, their
+ * content taken over; else the agents must send them again.
+ */
+int core_batches(void *core, struct intake_batch *b, size_t n);
 int core_poll(void *core, const struct wire_poll *p, struct wire_leases *out);
 uint64_t core_last_sequence(void *core, const struct wire_agent *a);
 

@@ -4,7 +4,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <xxhash.h>
+
+#define HASH_FUNCTION(key, size, hash) ((hash) = (unsigned)XXH3_64bits(key, size))
 #include <uthash.h>
+
+static const enum container_metric kept[FLEET_KEPT] = {METRIC_CPU_CORES, METRIC_CPU_LIMIT_CORES,
+	METRIC_MEM_BYTES, METRIC_BLK_READ_BYTES, METRIC_BLK_WRITE_BYTES, METRIC_NET_TX_BYTES};
 
 struct place_key {
 	uint64_t cgroup_id;
@@ -36,6 +42,7 @@ static void forget(struct fleet *f, uint32_t number)
 	HASH_DEL(index, (struct place *)c->link);
 	f->index = index;
 	free(c->link);
+	free((char *)c->name);
 	free(c);
 	f->container[number] = NULL;
 }
@@ -137,6 +144,12 @@ static struct fleet_container *new_container(const struct place_key *key)
 	c->cgroup_id = key->cgroup_id;
 	for (unsigned m = 0; m < CONTAINER_METRICS; m++)
 		c->now[m] = NAN;
+	c->name = calloc(1, 1);
+	if (!c->name) {
+		free(c);
+		return NULL;
+	}
+	c->service = c->group = c->path = c->name;
 	return c;
 }
 
@@ -148,6 +161,8 @@ static uint32_t add_container(struct fleet *f, const struct place_key *key)
 
 	if (number == FLEET_NONE) {
 		free(p);
+		if (c)
+			free((char *)c->name);
 		free(c);
 		f->refused++;
 		return FLEET_NONE;
@@ -159,6 +174,32 @@ static uint32_t add_container(struct fleet *f, const struct place_key *key)
 	c->link = p;
 	f->container[number] = c;
 	return number;
+}
+
+/* Out of memory: the old names stay until the next window. */
+static void rename_container(struct fleet_container *c, const struct wire_container *w)
+{
+	const char *const text[] = {w->name, w->service, w->group, w->path};
+	const char **const name[] = {&c->name, &c->service, &c->group, &c->path};
+	size_t size = 0;
+	char *block, *at;
+
+	for (size_t i = 0; i < 4; i++)
+		size += strlen(text[i]) + 1;
+	block = at = malloc(size);
+	if (!block)
+		return;
+	free((char *)c->name);
+	for (size_t i = 0; i < 4; i++) {
+		*name[i] = at;
+		at = stpcpy(at, text[i]) + 1;
+	}
+}
+
+static bool same_names(const struct fleet_container *c, const struct wire_container *w)
+{
+	return !strcmp(c->path, w->path) && !strcmp(c->service, w->service) &&
+	       !strcmp(c->name, w->name) && !strcmp(c->group, w->group);
 }
 
 uint32_t fleet_container(
@@ -174,10 +215,8 @@ uint32_t fleet_container(
 	if (number == FLEET_NONE)
 		return FLEET_NONE;
 	c = f->container[number];
-	snprintf(c->name, sizeof(c->name), "%s", w->name);
-	snprintf(c->service, sizeof(c->service), "%s", w->service);
-	snprintf(c->group, sizeof(c->group), "%s", w->group);
-	snprintf(c->path, sizeof(c->path), "%s", w->path);
+	if (!same_names(c, w))
+		rename_container(c, w);
 	c->seen_ns = now_ns;
 	return number;
 }
@@ -187,7 +226,8 @@ void fleet_measured(struct fleet_container *c, const float value[CONTAINER_METRI
 	memcpy(c->now, value, sizeof(c->now));
 	if (!normal)
 		return;
-	memcpy(c->ring[c->ring_next], value, sizeof(c->ring[0]));
+	for (unsigned k = 0; k < FLEET_KEPT; k++)
+		c->ring[c->ring_next][k] = value[kept[k]];
 	c->ring_next = (c->ring_next + 1) % FLEET_NORMAL;
 	if (c->rings < FLEET_NORMAL)
 		c->rings++;
@@ -202,15 +242,18 @@ static int by_value(const void *a, const void *b)
 
 void fleet_normal(const struct fleet_container *c, float out[CONTAINER_METRICS])
 {
-	for (unsigned m = 0; m < CONTAINER_METRICS; m++) {
+	for (unsigned m = 0; m < CONTAINER_METRICS; m++)
+		out[m] = NAN;
+	for (unsigned k = 0; k < FLEET_KEPT; k++) {
 		float sorted[FLEET_NORMAL];
 		unsigned n = 0;
 
 		for (unsigned i = 0; i < c->rings; i++)
-			if (!isnan(c->ring[i][m]))
-				sorted[n++] = c->ring[i][m];
+			if (!isnan(c->ring[i][k]))
+				sorted[n++] = c->ring[i][k];
 		qsort(sorted, n, sizeof(*sorted), by_value);
-		out[m] = n >= FLEET_NORMAL_LEAST ? sorted[n / 2] : NAN;
+		if (n >= FLEET_NORMAL_LEAST)
+			out[kept[k]] = sorted[n / 2];
 	}
 }
 

@@ -22,6 +22,7 @@
 #define FLEET_MAX_CONTAINERS 262144
 #define FLEET_NORMAL 32
 #define FLEET_NORMAL_LEAST 8
+#define FLEET_KEPT 6 /* counters that have medians: those a plan goes by */
 #define FLEET_FORGET_S 600
 
 struct fleet_agent {
@@ -38,12 +39,11 @@ struct fleet_agent {
 struct fleet_container {
 	uint32_t agent;
 	uint64_t cgroup_id;
-	char name[WIRE_NAME], service[WIRE_NAME];
-	char group[WIRE_PATH], path[WIRE_PATH];
+	const char *name, *service, *group, *path; /* all in one owned block, at `name` */
 	bool serves; /* takes part in RPCs, as caller or callee */
 	uint64_t seen_ns;
 	float now[CONTAINER_METRICS];
-	float ring[FLEET_NORMAL][CONTAINER_METRICS];
+	float ring[FLEET_NORMAL][FLEET_KEPT];
 	unsigned rings, ring_next;
 	void *link; /* place in the index */
 };
@@ -74,8 +74,8 @@ void fleet_heard(struct fleet_agent *a, const uint8_t boot_id[16], const struct 
 void fleet_measured(struct fleet_container *c, const float value[CONTAINER_METRICS], bool normal);
 
 /*
- * Medians over the ring; NaN where nothing was measured, and for a container born lately: its few
- * windows may be those before the incident it causes was noticed.
+ * Medians over the ring; NaN where nothing was measured or is kept, and for a container born
+ * lately: its few windows may be those before the incident it causes was noticed.
  */
 void fleet_normal(const struct fleet_container *c, float out[CONTAINER_METRICS]);
 

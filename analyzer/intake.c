@@ -12,7 +12,9 @@
 #include "common/clock.h"
 #include "common/log.h"
 
-#define DEFAULT_CONTEXTS 8
+#define DEFAULT_CONTEXTS 64
+#define GROUP 64               /* batches made durable in one go */
+#define GROUP_BYTES (8U << 20) /* or as many as fit this, unfolded */
 #define PARKED 4096 /* polls held at most; beyond, they are answered at once */
 
 struct intake {
@@ -23,6 +25,9 @@ struct intake {
 
 	/* the intake thread's alone */
 	struct highwater highwater;
+	struct intake_batch group[GROUP];   /* [grouped] understood, not yet durable */
+	struct net_request *waiting[GROUP]; /* [grouped] for the answer */
+	size_t grouped, group_bytes;
 	struct admission admission;
 	bool storing_fails, leasing_fails, refusal_logged;
 
@@ -80,10 +85,9 @@ static void turn_away(struct intake *i, struct net_request *r, const char *why)
 	free(message);
 }
 
-/* Hand it on; true when it is durable. */
-static bool store(struct intake *i, const struct wire_batch *b)
+static void note_storing(struct intake *i, int error)
 {
-	int error = i->o.batch(i->o.ctx, b);
+	uint64_t windows = 0;
 
 	if (error && !i->storing_fails)
 		log_error("intake: storing windows: %s; agents keep them meanwhile",
@@ -92,12 +96,57 @@ static bool store(struct intake *i, const struct wire_batch *b)
 		log_info("intake: windows are stored again");
 	i->storing_fails = error != 0;
 	if (error) {
-		count(i, &i->stats.deferred, 1);
-		return false;
+		count(i, &i->stats.deferred, i->grouped);
+		return;
 	}
-	count(i, &i->stats.batches, 1);
-	count(i, &i->stats.windows, b->windows);
-	return true;
+	for (size_t k = 0; k < i->grouped; k++)
+		windows += i->group[k].windows;
+	count(i, &i->stats.batches, i->grouped);
+	count(i, &i->stats.windows, windows);
+}
+
+/* Make the group durable, then answer its agents. */
+static void flush(struct intake *i)
+{
+	int error;
+
+	if (!i->grouped)
+		return;
+	error = i->o.batches(i->o.ctx, i->group, i->grouped);
+	note_storing(i, error);
+	for (size_t k = 0; k < i->grouped; k++) {
+		struct intake_batch *b = &i->group[k];
+		uint64_t *last = highwater_of(&i->highwater, &b->agent);
+
+		if (!error && last)
+			*last = b->sequence;
+		answer_ack(i->waiting[k], last ? *last : 0, !error && last);
+		wire_batch_close(&b->batch);
+	}
+	i->grouped = i->group_bytes = 0;
+}
+
+static bool is_grouped(const struct intake *i, const struct wire_agent *agent)
+{
+	for (size_t k = 0; k < i->grouped; k++)
+		if (!memcmp(&i->group[k].agent, agent, sizeof(*agent)))
+			return true;
+	return false;
+}
+
+static void group_batch(struct intake *i, struct net_request *r, const struct wire_batch *b,
+	const void *data, size_t size)
+{
+	i->waiting[i->grouped] = r;
+	i->group[i->grouped++] = (struct intake_batch){.agent = b->agent,
+		.sequence = b->sequence,
+		.windows = b->windows,
+		.batch = *b,
+		.message = data,
+		.size = size};
+	i->group_bytes += wire_batch_bytes(b);
+	if (i->grouped == GROUP || i->group_bytes >= GROUP_BYTES)
+		flush(i);
 }
 
 static void take_batch(struct intake *i, struct net_request *r, const void *data, size_t size)
@@ -111,6 +160,8 @@ static void take_batch(struct intake *i, struct net_request *r, const void *data
 		refuse(i, r, 0, 1);
 		return;
 	}
+	if (is_grouped(i, &agent)) /* it hung up and came again */
+		flush(i);
 	last = highwater_of(&i->highwater, &agent);
 	if (!last) {
 		answer_ack(r, 0, 0);
@@ -126,10 +177,7 @@ static void take_batch(struct intake *i, struct net_request *r, const void *data
 		refuse(i, r, *last, error == -EBADMSG);
 		return;
 	}
-	if (store(i, &b))
-		*last = sequence;
-	answer_ack(r, *last, *last == sequence);
-	wire_batch_close(&b);
+	group_batch(i, r, &b, data, size);
 }
 
 /* ---- polls ----------------------------------------------------------- */
@@ -309,7 +357,7 @@ static void *run(void *arg)
 		struct poller *due = pollers_due(&i->pollers, clock_monotonic_ns());
 		struct net_request *r = i->queued ? dequeue(i) : NULL;
 
-		if (!due && !r) {
+		if (!due && !r && !i->grouped) {
 			wait_for_work(i);
 			continue;
 		}
@@ -318,9 +366,13 @@ static void *run(void *arg)
 			answer_held(i, due);
 		if (r)
 			handle(i, r);
+		else
+			flush(i); /* all that came together is there */
 		pthread_mutex_lock(&i->lock);
 	}
 	pthread_mutex_unlock(&i->lock);
+	for (size_t k = 0; k < i->grouped; k++) /* unanswered, so the agents keep them */
+		wire_batch_close(&i->group[k].batch);
 	return NULL;
 }
 

@@ -24,15 +24,28 @@
 
 struct intake;
 
+/* A batch as it came and as it was understood. */
+struct intake_batch {
+	struct wire_agent agent;
+	uint64_t sequence;
+	uint32_t windows;
+	struct wire_batch batch; /* owned by the intake; what the callback keeps it zeroes */
+	const void *message;     /* the whole WIRE_BATCH; for the call only */
+	size_t size;
+};
+
 struct intake_options {
 	const char *url;                   /* tcp://ADDRESS:PORT or tls+tcp://ADDRESS:PORT */
 	struct net_tls tls;                /* all NULL for tcp:// */
 	const struct identity_key *master; /* take sealed messages only; NULL = all. Copied */
-	unsigned contexts;                 /* requests received side by side; 0 = 8 */
+	unsigned contexts;                 /* requests received side by side; 0 = 64 */
 	void *ctx;                         /* given to the callbacks */
 
-	/* Make a batch durable: 0, or -errno: the agent keeps it and sends it again. */
-	int (*batch)(void *ctx, const struct wire_batch *b);
+	/*
+	 * Make batches durable, all or none: 0, or -errno: the agents keep them and send them
+	 * again. What came together is handed on together, no two batches of one agent.
+	 */
+	int (*batches)(void *ctx, struct intake_batch *b, size_t n);
 
 	/*
 	 * Fill the full set of leases this agent should hold (arrays malloc'd, the intake

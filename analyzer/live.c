@@ -4,6 +4,9 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <xxhash.h>
+
+#define HASH_FUNCTION(key, size, hash) ((hash) = (unsigned)XXH3_64bits(key, size))
 #include <uthash.h>
 
 #define HEARD_NS 5000000000ULL /* an agent silent for longer is not waited for */
@@ -32,10 +35,14 @@ static void window_free(struct live_window *w)
 		return;
 	index = w->edge_index;
 	HASH_CLEAR(hh, index);
-	for (size_t i = 0; i < w->edges; i++)
+	for (size_t i = 0; i < w->edges; i++) {
+		span_clear(&w->edge[i]->latency);
+		span_clear(&w->edge[i]->self);
 		free(w->edge[i]);
+	}
 	free(w->edge);
-	free(w->counters);
+	for (size_t i = 0; i < LIVE_CHUNKS; i++)
+		free(w->counters[i]);
 	free(w->host);
 	free(w);
 }
@@ -96,36 +103,19 @@ static struct live_host *host_of(struct live_window *w, uint32_t agent)
 
 static struct live_counters *counters_of(struct live_window *w, uint32_t container)
 {
-	size_t low = 0, high = w->counted;
-	struct live_counters *grown;
+	struct live_counters **chunk = &w->counters[container / LIVE_CHUNK];
 
-	while (low < high) {
-		size_t middle = (low + high) / 2;
-
-		if (w->counters[middle].container < container)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	if (low < w->counted && w->counters[low].container == container)
-		return &w->counters[low];
-	grown = realloc(w->counters, (w->counted + 1) * sizeof(*grown));
-	if (!grown)
-		return NULL;
-	w->counters = grown;
-	memmove(&grown[low + 1], &grown[low], (w->counted - low) * sizeof(*grown));
-	w->counted++;
-	memset(&grown[low], 0, sizeof(*grown));
-	grown[low].container = container;
-	return &grown[low];
+	if (!*chunk)
+		*chunk = calloc(LIVE_CHUNK, sizeof(**chunk));
+	return *chunk ? &(*chunk)[container % LIVE_CHUNK] : NULL;
 }
 
-static void add_values(double *sum, unsigned *count, const float *value, unsigned n)
+static void add_values(float *sum, uint16_t *count, const float *value, unsigned n)
 {
 	for (unsigned m = 0; m < n; m++) {
-		if (!isfinite(value[m]))
+		if (!isfinite(value[m]) || count[m] == UINT16_MAX)
 			continue;
-		sum[m] += (double)value[m];
+		sum[m] += value[m];
 		count[m]++;
 	}
 }
@@ -160,8 +150,12 @@ static struct live_edge *edge_of(
 	return &node->edge;
 }
 
-static void merge_edge(struct live_edge *into, const struct wire_edge *e)
+static int merge_edge(
+	struct live_edge *into, const struct wire_flow *e, const struct wire_bucket *bucket)
 {
+	if (span_add(&into->latency, &e->latency, bucket) ||
+		span_add(&into->self, &e->self, bucket))
+		return -ENOMEM;
 	into->errors += e->errors;
 	into->unanswered += e->unanswered;
 	into->bytes_sent += e->bytes_sent;
@@ -176,31 +170,28 @@ static void merge_edge(struct live_edge *into, const struct wire_edge *e)
 	}
 	if (isfinite(e->connect_us) && !(into->connect_us >= e->connect_us))
 		into->connect_us = e->connect_us;
-	hist_merge(&into->latency, &e->latency);
-	if (e->self.total)
-		hist_merge(&into->self, &e->self);
+	return 0;
 }
 
-static void add_edge(struct live *l, struct live_window *w, const struct wire_edge *e,
-	const uint32_t *number, uint32_t containers)
+static int add_edge(struct live *l, struct live_window *into, const struct wire_window *w,
+	const struct wire_flow *e, const uint32_t *number)
 {
 	struct live_edge_key key;
 	struct live_edge *edge;
 
-	if (e->container >= containers || number[e->container] == FLEET_NONE)
-		return;
+	if (e->container >= w->containers || number[e->container] == FLEET_NONE)
+		return 0;
 	memset(&key, 0, sizeof(key));
 	key.container = number[e->container];
-	key.peer = e->peer_container < containers ? number[e->peer_container] : FLEET_NONE;
+	key.peer = e->peer_container < w->containers ? number[e->peer_container] : FLEET_NONE;
 	key.port = e->port;
 	key.side = e->side;
 	key.protocol = e->protocol;
 	memcpy(key.local_addr, e->local_addr, sizeof(key.local_addr));
 	memcpy(key.peer_addr, e->peer_addr, sizeof(key.peer_addr));
 	l->fleet.container[key.container]->serves = true;
-	edge = edge_of(l, w, &key);
-	if (edge)
-		merge_edge(edge, e);
+	edge = edge_of(l, into, &key);
+	return edge ? merge_edge(edge, e, w->bucket) : 0;
 }
 
 /* Containers into the fleet and their counters into the window; their numbers into `number`. */
@@ -216,6 +207,7 @@ static int add_containers(struct live *l, struct live_window *into, uint32_t age
 		c = counters_of(into, number[i]);
 		if (!c)
 			return -ENOMEM;
+		c->seen = true;
 		add_values(c->sum, c->count, w->container[i].metric, CONTAINER_METRICS);
 	}
 	return 0;
@@ -233,8 +225,8 @@ static int sum_window(struct live *l, struct live_window *into, uint32_t agent,
 	if (!err) {
 		host->covered_ns += w->duration_ns;
 		add_values(host->sum, host->count, w->host, HOST_METRICS);
-		for (uint32_t i = 0; i < w->edges; i++)
-			add_edge(l, into, &w->edge[i], number, w->containers);
+		for (uint32_t i = 0; !err && i < w->edges; i++)
+			err = add_edge(l, into, w, &w->flow[i], number);
 	}
 	free(number);
 	return err;

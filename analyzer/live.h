@@ -19,9 +19,12 @@
 #include "analyzer/fleet.h"
 #include "analyzer/recording.h"
 #include "analyzer/resolve.h"
+#include "analyzer/span.h"
 
 #define LIVE_PENDING 16
-#define LIVE_MAX_EDGES 32768
+#define LIVE_MAX_EDGES 262144
+#define LIVE_CHUNK 256 /* containers */
+#define LIVE_CHUNKS (FLEET_MAX_CONTAINERS / LIVE_CHUNK)
 #define LIVE_MAX_ENTITIES 65536
 #define LIVE_FUTURE_S 30 /* agents' clocks may be ahead by this much, not more */
 
@@ -44,19 +47,19 @@ struct live_edge {
 	uint64_t errors, unanswered, bytes_sent, bytes_received, retransmits, segments;
 	double rtt_us_sum, rtt_calls; /* mean = sum / calls */
 	float connect_us;             /* worst; NaN = absent */
-	struct hist latency, self;
+	struct span latency, self;
 };
 
 struct live_counters {
-	uint32_t container; /* number in the fleet */
-	double sum[CONTAINER_METRICS];
-	unsigned count[CONTAINER_METRICS];
+	bool seen;
+	float sum[CONTAINER_METRICS];
+	uint16_t count[CONTAINER_METRICS];
 };
 
 struct live_host {
 	uint64_t covered_ns; /* of the window, by this agent; 0 = nothing came */
-	double sum[HOST_METRICS];
-	unsigned count[HOST_METRICS];
+	float sum[HOST_METRICS];
+	uint16_t count[HOST_METRICS];
 };
 
 /* A model window being summed up. */
@@ -67,8 +70,7 @@ struct live_window {
 	struct live_edge **edge; /* [edges] */
 	size_t edges;
 	void *edge_index;
-	struct live_counters *counters; /* [counted], ordered by container */
-	size_t counted;
+	struct live_counters *counters[LIVE_CHUNKS]; /* [LIVE_CHUNK] each, by container's number */
 	struct live_host *host; /* [hosts] by agent number */
 	uint32_t hosts;
 };

@@ -109,7 +109,7 @@ static void add_calls(struct calls *into, const struct live_edge *e, double cove
 	double failed = (double)(e->errors + e->unanswered);
 	double all = (double)(e->latency.total + e->unanswered);
 
-	hist_merge(&into->latency, &e->latency);
+	span_merge(&into->latency, &e->latency);
 	into->answered += all;
 	into->errors += failed < all ? failed : all;
 	into->per_s += all / covered_s;
@@ -159,7 +159,7 @@ static int add_one_edge(struct closing *c, const struct live_edge *e)
 	if (e->key.side == WIRE_SERVER) {
 		add_calls(&s->server, e, covered_s);
 		if (e->self.total)
-			hist_merge(&s->self, &e->self);
+			span_merge(&s->self, &e->self);
 	} else {
 		s->waited_us += (double)e->latency.sum_ns / 1e3;
 	}
@@ -261,9 +261,10 @@ static void place(struct closing *c, uint32_t service, const struct fleet_contai
 	g->entity[service].host = host;
 }
 
-static void add_counters(struct closing *c, const struct live_counters *n, bool normal)
+static void add_counters(
+	struct closing *c, uint32_t container, const struct live_counters *n, bool normal)
 {
-	struct fleet_container *k = c->l->fleet.container[n->container];
+	struct fleet_container *k = c->l->fleet.container[container];
 	float value[CONTAINER_METRICS];
 	uint32_t service;
 	struct service_sum *s;
@@ -271,12 +272,12 @@ static void add_counters(struct closing *c, const struct live_counters *n, bool 
 	if (!k)
 		return;
 	for (unsigned m = 0; m < CONTAINER_METRICS; m++) {
-		double v = m == METRIC_OOM_KILLS ? n->sum[m] : n->sum[m] / n->count[m];
+		float v = m == METRIC_OOM_KILLS ? n->sum[m] : n->sum[m] / n->count[m];
 
-		value[m] = n->count[m] ? (float)v : NAN;
+		value[m] = n->count[m] ? v : NAN;
 	}
 	fleet_measured(k, value, normal);
-	service = k->serves ? closing_service(c, n->container) : GRAPH_NONE;
+	service = k->serves ? closing_service(c, container) : GRAPH_NONE;
 	s = service == GRAPH_NONE ? NULL : service_sum(c, service);
 	if (!s || !strcmp(k->service, GRAPH_USER))
 		return;
@@ -288,6 +289,17 @@ static void add_counters(struct closing *c, const struct live_counters *n, bool 
 		s->sum[m] += (double)value[m];
 		if (!s->count[m]++ || (double)value[m] > s->worst[m])
 			s->worst[m] = (double)value[m];
+	}
+}
+
+static void add_all_counters(struct closing *c, bool normal)
+{
+	for (uint32_t i = 0; i < LIVE_CHUNKS; i++) {
+		const struct live_counters *chunk = c->w->counters[i];
+
+		for (uint32_t j = 0; chunk && j < LIVE_CHUNK; j++)
+			if (chunk[j].seen)
+				add_counters(c, i * LIVE_CHUNK + j, &chunk[j], normal);
 	}
 }
 
@@ -312,7 +324,8 @@ static void set_hosts(struct closing *c)
 		entity = graph_host(&c->l->recording.graph, name);
 		for (unsigned m = 0; entity != GRAPH_NONE && m < HOST_METRICS; m++)
 			if (h->count[m])
-				set(c, entity, host_metric_name[m], h->sum[m] / h->count[m]);
+				set(c, entity, host_metric_name[m],
+					(double)h->sum[m] / h->count[m]);
 	}
 }
 
@@ -368,8 +381,8 @@ long live_write_row(struct live *l, const struct live_window *w, bool normal)
 	}
 	for (size_t i = 0; !err && i < w->edges; i++)
 		err = add_one_edge(&c, w->edge[i]);
-	for (size_t i = 0; !err && i < w->counted; i++)
-		add_counters(&c, &w->counters[i], normal);
+	if (!err)
+		add_all_counters(&c, normal);
 	if (!err)
 		write_metrics(&c);
 	closing_clear(&c);

@@ -226,7 +226,7 @@ static int start_intake(struct server *s, const struct serve_options *o)
 		.tls = o->tls,
 		.master = o->agents_key_file ? &master : NULL,
 		.ctx = s->core,
-		.batch = core_batch,
+		.batches = core_batches,
 		.poll = core_poll,
 		.last_sequence = core_last_sequence};
 

@@ -1,8 +1,8 @@
 /*
  * What survives a restart, in one file of the data directory.
  *
- * A batch of an agent is stored, and the agent's sequence moved on, in one
- * transaction before the batch is acknowledged. When all of its windows have become rows
+ * Batches of agents are stored, and the agents' sequences moved on, in one
+ * transaction before the batches are acknowledged. When all of its windows have become rows
  * of the recording, the rows are written and the batch forgotten, again in one
  * transaction. So every acknowledged window is in here exactly once, as a
  * batch or as part of a row, whenever the process is killed. (A power cut may
@@ -28,12 +28,17 @@ void store_close(struct store *s);
 
 /* ---- batches ---------------------------------------------------------- */
 
-/*
- * Keep an encoded batch whose windows end at or before until_ns. Returns 0 with *id, or 1
- * when this sequence (or a later one) of this boot is stored already.
- */
-int store_batch(struct store *s, const struct wire_agent *a, uint64_t sequence, uint64_t until_ns,
-	const void *body, size_t size, int64_t *id);
+/* A batch as it came, whose windows end at or before until_ns. */
+struct store_batch {
+	const struct wire_agent *agent;
+	uint64_t sequence, until_ns;
+	const void *body;
+	size_t size;
+	int64_t id; /* out; 0: this sequence (or a later one) of this boot is stored already */
+};
+
+/* Keep all of them, or none, in one transaction. */
+int store_batches(struct store *s, struct store_batch *b, size_t n);
 
 /* The highest sequence stored for this boot of this agent; 0 = none. */
 uint64_t store_last_sequence(struct store *s, const struct wire_agent *a);

@@ -40,37 +40,39 @@ uint64_t store_last_sequence(struct store *s, const struct wire_agent *a)
 	return sequence;
 }
 
-static int put_batch(struct store *s, const struct wire_agent *a, uint64_t sequence,
-	uint64_t until_ns, const void *body, size_t size, int64_t *id)
+static int put_batch(struct store *s, struct store_batch *b, double now_s)
 {
-	sqlite3_stmt *st = store_statement(s, SQL_BATCH_PUT);
+	sqlite3_stmt *st;
 	int err;
 
-	sqlite3_bind_int64(st, 1, (int64_t)until_ns);
-	sqlite3_bind_blob64(st, 2, body, size, SQLITE_STATIC);
+	b->id = 0;
+	if (b->sequence <= last_sequence_locked(s, b->agent))
+		return 0;
+	st = store_statement(s, SQL_BATCH_PUT);
+	sqlite3_bind_int64(st, 1, (int64_t)b->until_ns);
+	sqlite3_bind_blob64(st, 2, b->body, b->size, SQLITE_STATIC);
 	err = store_run(s, st);
 	if (err)
 		return err;
-	*id = sqlite3_last_insert_rowid(s->db);
+	b->id = sqlite3_last_insert_rowid(s->db);
 	st = store_statement(s, SQL_MARK_PUT);
-	bind_agent(st, a);
-	sqlite3_bind_int64(st, 3, (int64_t)sequence);
-	sqlite3_bind_double(st, 4, clock_wall_s());
+	bind_agent(st, b->agent);
+	sqlite3_bind_int64(st, 3, (int64_t)b->sequence);
+	sqlite3_bind_double(st, 4, now_s);
 	return store_run(s, st);
 }
 
-int store_batch(struct store *s, const struct wire_agent *a, uint64_t sequence, uint64_t until_ns,
-	const void *body, size_t size, int64_t *id)
+int store_batches(struct store *s, struct store_batch *b, size_t n)
 {
+	double now_s = clock_wall_s();
 	int err;
 
 	pthread_mutex_lock(&s->lock);
-	if (sequence <= last_sequence_locked(s, a)) {
-		err = 1;
-	} else {
-		err = store_begin(s);
-		if (!err)
-			err = store_end(s, put_batch(s, a, sequence, until_ns, body, size, id));
+	err = store_begin(s);
+	if (!err) {
+		for (size_t i = 0; !err && i < n; i++)
+			err = put_batch(s, &b[i], now_s);
+		err = store_end(s, err);
 	}
 	pthread_mutex_unlock(&s->lock);
 	return err;

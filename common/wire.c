@@ -85,9 +85,26 @@ void wire_window_close(struct wire_window *w)
 {
 	free(w->container);
 	free(w->edge);
+	free(w->flow);
+	free(w->bucket);
 	w->container = NULL;
 	w->edge = NULL;
-	w->containers = w->edges = 0;
+	w->flow = NULL;
+	w->bucket = NULL;
+	w->containers = w->edges = w->buckets = 0;
+}
+
+size_t wire_batch_bytes(const struct wire_batch *b)
+{
+	size_t bytes = b->windows * sizeof(*b->window);
+
+	for (uint32_t i = 0; i < b->windows; i++) {
+		const struct wire_window *w = &b->window[i];
+
+		bytes += w->containers * sizeof(*w->container) + w->edges * sizeof(*w->flow) +
+			 w->buckets * sizeof(*w->bucket);
+	}
+	return bytes;
 }
 
 void wire_batch_close(struct wire_batch *b)

@@ -87,6 +87,30 @@ struct wire_edge {
 	struct hist self; /* server side: latency less time waited on own calls; may be empty */
 };
 
+/* A histogram as it is received: a run of its window's buckets, those in use alone. */
+struct wire_spread {
+	uint64_t total, sum_ns;
+	uint32_t first, buckets; /* where in the window's list, and how many */
+};
+
+struct wire_bucket {
+	uint16_t number; /* ascending, below HIST_BUCKETS */
+	uint32_t count;
+};
+
+/* An edge as it is received. Members are those of struct wire_edge. */
+struct wire_flow {
+	uint32_t container, peer_container;
+	uint8_t side, protocol;
+	uint16_t port;
+	uint8_t local_addr[16], peer_addr[16];
+	uint32_t errors, unanswered;
+	uint64_t bytes_sent, bytes_received;
+	uint32_t retransmits, segments_sent;
+	float rtt_us, connect_us;
+	struct wire_spread latency, self;
+};
+
 /* Why samples were lost or not seen. Cumulative since the agent's boot. */
 enum wire_loss {
 	LOSS_EDGE_TABLE_FULL,
@@ -110,7 +134,10 @@ struct wire_window {
 	uint64_t loss[WIRE_LOSSES];
 	uint32_t containers, edges;
 	struct wire_container *container; /* [containers] owned */
-	struct wire_edge *edge;           /* [edges] owned */
+	struct wire_edge *edge;           /* [edges] owned; where windows are made, else NULL */
+	struct wire_flow *flow;           /* [edges] owned; where they are received, else NULL */
+	struct wire_bucket *bucket;       /* of all flows; owned */
+	uint32_t buckets;
 };
 
 /* Release what a window owns. Safe on a zeroed window and twice. */
@@ -239,6 +266,9 @@ int wire_sender(const void *message, size_t size, struct wire_agent *out);
 /* Whose batch, and its number, without unfolding it: enough to know a duplicate. */
 int wire_decode_batch_head(
 	const void *message, size_t size, struct wire_agent *agent, uint64_t *sequence);
+
+/* What a received batch occupies in memory, in bytes. */
+size_t wire_batch_bytes(const struct wire_batch *b);
 
 void wire_batch_close(struct wire_batch *b);
 void wire_poll_close(struct wire_poll *p);

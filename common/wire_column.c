@@ -3,9 +3,10 @@
 #include <assert.h>
 #include <errno.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include "common/hist.h"
+#include "common/wire.h"
 
 #define FLOAT_PLANES 3
 #define FLOAT_EXPONENT 0x7f800000U
@@ -199,44 +200,69 @@ void wire_put_hists(struct wire_writer *w, const struct hist *base, size_t strid
 	wire_writer_close(&totals);
 }
 
-static void get_buckets(
-	struct wire_reader *gaps, struct wire_reader *counts, struct hist *h, uint32_t used)
+static void get_buckets(struct wire_reader *gaps, struct wire_reader *counts, struct wire_spread *h,
+	struct wire_bucket *out)
 {
-	uint64_t bucket = 0;
+	uint64_t number = 0;
 
-	for (uint32_t i = 0; i < used; i++, bucket++) {
-		bucket += wire_get_bounded(gaps, HIST_BUCKETS);
-		if (gaps->bad || counts->bad || bucket >= HIST_BUCKETS) {
+	for (uint32_t i = 0; i < h->buckets; i++, number++) {
+		number += wire_get_bounded(gaps, HIST_BUCKETS);
+		if (gaps->bad || counts->bad || number >= HIST_BUCKETS) {
 			gaps->bad = true;
 			return;
 		}
-		h->count[bucket] = (uint32_t)wire_get_bounded(counts, UINT32_MAX - 1) + 1;
-		h->total += h->count[bucket];
+		out[i].number = (uint16_t)number;
+		out[i].count = (uint32_t)wire_get_bounded(counts, UINT32_MAX - 1) + 1;
+		h->total += out[i].count;
 	}
 }
 
-void wire_get_hists(struct wire_reader *r, struct hist *base, size_t stride, uint32_t n)
+/* The columns before the buckets; returns how many buckets follow. */
+static uint32_t get_spread_heads(
+	struct wire_reader *r, struct wire_spread *base, size_t stride, uint32_t n, uint32_t first)
 {
-	struct wire_reader uses = *r, gaps;
-	size_t gap_bytes;
+	uint32_t all = 0;
 
+	for (uint32_t i = 0; i < n; i++) {
+		struct wire_spread *h = cell_to_fill(base, stride, i);
+
+		h->first = first + all;
+		h->buckets = (uint32_t)wire_get_bounded(r, HIST_BUCKETS);
+		all += h->buckets;
+	}
 	for (uint32_t i = 0; i < n; i++)
-		wire_get_bounded(r, HIST_BUCKETS);
+		((struct wire_spread *)cell_to_fill(base, stride, i))->sum_ns = wire_get_varint(r);
 	for (uint32_t i = 0; i < n; i++)
-		((struct hist *)cell_to_fill(base, stride, i))->sum_ns = wire_get_varint(r);
-	for (uint32_t i = 0; i < n; i++)
-		((struct hist *)cell_to_fill(base, stride, i))->total =
+		((struct wire_spread *)cell_to_fill(base, stride, i))->total =
 			(uint64_t)wire_get_signed(r);
-	gap_bytes = (size_t)wire_get_bounded(r, wire_reader_left(r));
+	return all;
+}
+
+int wire_get_spreads(struct wire_reader *r, struct wire_spread *base, size_t stride, uint32_t n,
+	struct wire_bucket **bucket, uint32_t *buckets)
+{
+	uint32_t more = get_spread_heads(r, base, stride, n, *buckets);
+	size_t gap_bytes = (size_t)wire_get_bounded(r, wire_reader_left(r));
+	struct wire_reader gaps;
+	struct wire_bucket *grown;
+
 	wire_reader_init(&gaps, r->at, r->bad ? 0 : gap_bytes);
 	wire_get_bytes(r, gap_bytes);
-	if (r->bad)
-		return;
+	/* each takes a byte among the gaps at least: bounds what a count may claim */
+	r->bad |= more ? more > gap_bytes : gap_bytes > 0;
+	if (r->bad || !more)
+		return 0;
+	grown = realloc(*bucket, ((size_t)*buckets + more) * sizeof(*grown));
+	if (!grown)
+		return -ENOMEM;
+	*bucket = grown;
 	for (uint32_t i = 0; i < n && !r->bad; i++) {
-		struct hist *h = cell_to_fill(base, stride, i);
+		struct wire_spread *h = cell_to_fill(base, stride, i);
 
-		get_buckets(&gaps, r, h, (uint32_t)wire_get_bounded(&uses, HIST_BUCKETS));
+		get_buckets(&gaps, r, h, &grown[h->first]);
 		r->bad |= gaps.bad;
 	}
+	*buckets += more;
 	r->bad |= wire_reader_left(&gaps) > 0;
+	return 0;
 }

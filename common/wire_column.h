@@ -27,11 +27,16 @@ void wire_get_floats(struct wire_reader *r, float *base, size_t stride, uint32_t
 
 struct hist;
 
+struct wire_spread;
+struct wire_bucket;
+
 /*
  * Histograms: buckets in use, as gap from the one before and count, then what is
- * needed to restore sum_ns and total exactly. Reading expects zeroed histograms.
+ * needed to restore sum_ns and total exactly. Reading appends the buckets to a list that it
+ * makes longer (free(); 0 or -ENOMEM, malformed input is the reader's to tell).
  */
 void wire_put_hists(struct wire_writer *w, const struct hist *base, size_t stride, uint32_t n);
-void wire_get_hists(struct wire_reader *r, struct hist *base, size_t stride, uint32_t n);
+int wire_get_spreads(struct wire_reader *r, struct wire_spread *base, size_t stride, uint32_t n,
+	struct wire_bucket **bucket, uint32_t *buckets);
 
 #endif

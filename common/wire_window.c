@@ -25,29 +25,24 @@ struct name_field {
 static const struct name_field names[] = {NAME(name), NAME(service), NAME(group), NAME(path)};
 #define NAMES (sizeof(names) / sizeof(names[0]))
 
-#define FIELD(f)                                                                                   \
+/* The scalar columns of edges, in order: where they are made, and where they are received. */
+#define FIELD(type, f)                                                                             \
 	{                                                                                          \
-		offsetof(struct wire_edge, f), sizeof(((struct wire_edge *)0)->f)                  \
+		offsetof(struct type, f), sizeof(((struct type *)0)->f)                            \
 	}
-static const struct wire_field edge_fields[] = {
-	FIELD(container),
-	FIELD(side),
-	FIELD(protocol),
-	FIELD(port),
-	FIELD(errors),
-	FIELD(unanswered),
-	FIELD(bytes_sent),
-	FIELD(bytes_received),
-	FIELD(retransmits),
-	FIELD(segments_sent),
-};
+#define FIELDS(type)                                                                               \
+	FIELD(type, container), FIELD(type, side), FIELD(type, protocol), FIELD(type, port),       \
+		FIELD(type, errors), FIELD(type, unanswered), FIELD(type, bytes_sent),             \
+		FIELD(type, bytes_received), FIELD(type, retransmits), FIELD(type, segments_sent)
+static const struct wire_field edge_fields[] = {FIELDS(wire_edge)};
+static const struct wire_field flow_fields[] = {FIELDS(wire_flow)};
 #define EDGE_FIELDS (sizeof(edge_fields) / sizeof(edge_fields[0]))
 
-static bool edge_is_sound(const struct wire_edge *e, uint32_t containers)
+static bool is_sound(
+	uint32_t own, uint32_t peer, unsigned side, unsigned protocol, uint32_t containers)
 {
-	return e->container < containers &&
-	       (e->peer_container < containers || e->peer_container == WIRE_NO_CONTAINER) &&
-	       e->side <= WIRE_SERVER && e->protocol < WIRE_PROTOCOLS;
+	return own < containers && (peer < containers || peer == WIRE_NO_CONTAINER) &&
+	       side <= WIRE_SERVER && protocol < WIRE_PROTOCOLS;
 }
 
 static const char *name_of(const struct wire_container *c, size_t i)
@@ -68,7 +63,9 @@ int wire_window_check(const struct wire_window *w)
 		}
 	}
 	for (uint32_t i = 0; i < w->edges; i++) {
-		if (!edge_is_sound(&w->edge[i], w->containers))
+		const struct wire_edge *e = &w->edge[i];
+
+		if (!is_sound(e->container, e->peer_container, e->side, e->protocol, w->containers))
 			return -EINVAL;
 	}
 	return 0;
@@ -233,11 +230,15 @@ static void get_address(struct wire_reader *r, const struct wire_table *addresse
 	memcpy(out, addresses->item[number].data, 16);
 }
 
-static void get_edge_columns(
-	struct wire_reader *r, const struct wire_tables *t, struct wire_edge *e, uint32_t n)
+static int get_edge_columns(
+	struct wire_reader *r, const struct wire_tables *t, struct wire_window *w)
 {
+	struct wire_flow *e = w->flow;
+	const uint32_t n = w->edges;
+	int error;
+
 	for (size_t f = 0; f < EDGE_FIELDS; f++)
-		wire_get_field(r, e, sizeof(*e), n, &edge_fields[f]);
+		wire_get_field(r, e, sizeof(*e), n, &flow_fields[f]);
 	for (uint32_t i = 0; i < n; i++)
 		e[i].peer_container = (uint32_t)wire_get_bounded(r, WIRE_MAX_CONTAINERS) - 1;
 	for (uint32_t i = 0; i < n; i++)
@@ -246,27 +247,33 @@ static void get_edge_columns(
 		get_address(r, &t->addresses, e[i].peer_addr);
 	wire_get_floats(r, &e->rtt_us, sizeof(*e), n);
 	wire_get_floats(r, &e->connect_us, sizeof(*e), n);
-	wire_get_hists(r, &e->latency, sizeof(*e), n);
-	wire_get_hists(r, &e->self, sizeof(*e), n);
+	error = wire_get_spreads(r, &e->latency, sizeof(*e), n, &w->bucket, &w->buckets);
+	return error ? error
+		     : wire_get_spreads(r, &e->self, sizeof(*e), n, &w->bucket, &w->buckets);
 }
 
 static int get_edges(struct wire_reader *r, const struct wire_tables *t, struct wire_budget *left,
 	struct wire_window *w)
 {
 	uint32_t n = (uint32_t)wire_get_bounded(r, WIRE_MAX_EDGES);
+	int error = 0;
 
 	if (r->bad || n > left->edges || (size_t)n * EDGE_LEAST > wire_reader_left(r))
 		return -EBADMSG;
 	left->edges -= n;
-	w->edge = calloc(n ? n : 1, sizeof(*w->edge));
-	if (!w->edge)
+	w->flow = calloc(n ? n : 1, sizeof(*w->flow));
+	if (!w->flow)
 		return -ENOMEM;
 	w->edges = n;
 	if (n)
-		get_edge_columns(r, t, w->edge, n);
-	for (uint32_t i = 0; i < n && !r->bad; i++)
-		r->bad = !edge_is_sound(&w->edge[i], w->containers);
-	return r->bad ? -EBADMSG : 0;
+		error = get_edge_columns(r, t, w);
+	for (uint32_t i = 0; i < n && !r->bad; i++) {
+		const struct wire_flow *e = &w->flow[i];
+
+		r->bad = !is_sound(
+			e->container, e->peer_container, e->side, e->protocol, w->containers);
+	}
+	return error ? error : r->bad ? -EBADMSG : 0;
 }
 
 int wire_get_window(struct wire_reader *r, const struct wire_tables *t, struct wire_budget *left,

@@ -86,13 +86,13 @@ static unsigned calls_in(unsigned i)
 static int ship(struct core *c, unsigned i)
 {
 	struct wire_window w;
-	struct wire_batch b;
+	struct intake_batch b;
 	int err;
 
 	made_front_window(&w, start_s + i, calls_in(i), 1000);
-	b = made_batch("a", i + 1, &w);
-	err = core_batch(c, &b);
-	wire_window_close(&w);
+	b = made_arrival("a", i + 1, &w);
+	err = core_batches(c, &b, 1);
+	made_arrival_close(&b);
 	return err;
 }
 

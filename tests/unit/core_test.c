@@ -63,13 +63,13 @@ static int ship(
 	struct core *c, uint64_t sequence, uint64_t start_s, unsigned calls, unsigned latency_us)
 {
 	struct wire_window w;
-	struct wire_batch b;
+	struct intake_batch b;
 	int err;
 
 	made_front_window(&w, start_s, calls, latency_us);
-	b = made_batch("a", sequence, &w);
-	err = core_batch(c, &b);
-	wire_window_close(&w);
+	b = made_arrival("a", sequence, &w);
+	err = core_batches(c, &b, 1);
+	made_arrival_close(&b);
 	return err;
 }
 

@@ -311,13 +311,13 @@ static int feed(uint64_t start_s)
 {
 	for (uint64_t i = 0; i < 40; i++) {
 		struct wire_window w;
-		struct wire_batch b;
+		struct intake_batch b;
 		int err;
 
 		made_front_window(&w, start_s + i, 10, i < 30 ? 1000 : 90000);
-		b = made_batch("a", i + 1, &w);
-		err = core_batch(core, &b);
-		wire_window_close(&w);
+		b = made_arrival("a", i + 1, &w);
+		err = core_batches(core, &b, 1);
+		made_arrival_close(&b);
 		if (err)
 			return err;
 	}

@@ -18,10 +18,10 @@ static const struct live_options two_seconds = {.window_s = 2, .patience_s = 3, 
 
 static void add(struct live *l, const char *agent, struct wire_window *w, uint64_t now_ns)
 {
-	struct wire_batch b = made_batch(agent, 1, w);
+	struct intake_batch b = made_arrival(agent, 1, w);
 
-	assert_int_equal(live_add(l, &b.agent, w, now_ns, NOW_S + 100), 0);
-	wire_window_close(w);
+	assert_int_equal(live_add(l, &b.agent, b.batch.window, now_ns, NOW_S + 100), 0);
+	made_arrival_close(&b);
 }
 
 static double value(const struct live *l, const char *entity, const char *metric, size_t row)

@@ -59,13 +59,27 @@ struct wire_edge *made_edge(struct wire_window *w, uint32_t container, enum wire
 	return e;
 }
 
-struct wire_batch made_batch(const char *agent, uint64_t sequence, struct wire_window *w)
+struct intake_batch made_arrival(const char *agent, uint64_t sequence, struct wire_window *w)
 {
 	struct wire_batch b = {.sequence = sequence, .windows = 1, .window = w};
+	struct intake_batch out = {.sequence = sequence, .windows = 1};
+	void *message;
 
 	snprintf(b.agent.name, sizeof(b.agent.name), "%s", agent);
 	b.agent.boot_id[0] = 7;
-	return b;
+	if (wire_encode_batch(&b, &message, &out.size) ||
+		wire_decode_batch(message, out.size, &out.batch))
+		abort();
+	out.agent = b.agent;
+	out.message = message;
+	wire_window_close(w);
+	return out;
+}
+
+void made_arrival_close(struct intake_batch *b)
+{
+	wire_batch_close(&b->batch);
+	free((void *)b->message);
 }
 
 void made_front_window(struct wire_window *w, uint64_t start_s, unsigned calls, unsigned latency_us)

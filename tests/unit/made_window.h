@@ -2,7 +2,7 @@
 #ifndef SAGE_TESTS_MADE_WINDOW_H
 #define SAGE_TESTS_MADE_WINDOW_H
 
-#include "common/wire.h"
+#include "analyzer/intake.h"
 
 #define MADE_MAX 8
 
@@ -17,8 +17,12 @@ uint32_t made_container(
 struct wire_edge *made_edge(struct wire_window *w, uint32_t container, enum wire_side side,
 	uint8_t local, uint8_t peer, uint16_t port, unsigned calls, unsigned latency_us);
 
-/* A batch of one window under an agent's name; borrows the window. */
-struct wire_batch made_batch(const char *agent, uint64_t sequence, struct wire_window *w);
+/*
+ * A batch of one window under an agent's name, closing the window, as it arrives at the
+ * analyzer. Release with made_arrival_close().
+ */
+struct intake_batch made_arrival(const char *agent, uint64_t sequence, struct wire_window *w);
+void made_arrival_close(struct intake_batch *b);
 
 /* user -> front (server side only): `calls` calls of latency_us at one agent. */
 void made_front_window(

@@ -48,6 +48,46 @@ static struct store *open_store(void)
 
 static const struct wire_agent agent = {.name = "node-1", .boot_id = {1, 2, 3}};
 
+/* As an intake does it for one: 1 = known already. */
+static int put_batch(struct store *s, const struct wire_agent *a, uint64_t sequence,
+	uint64_t until_ns, const void *body, size_t size, int64_t *id)
+{
+	struct store_batch b = {
+		.agent = a, .sequence = sequence, .until_ns = until_ns, .body = body, .size = size};
+	int err = store_batches(s, &b, 1);
+
+	*id = b.id;
+	return err ? err : b.id == 0;
+}
+
+static void many_batches_are_stored_at_once(void **state)
+{
+	struct store *s = open_store();
+	struct store_batch b[3];
+	int64_t id = 0;
+	void *body;
+	size_t size;
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++)
+		b[i] = (struct store_batch){.agent = &agent,
+			.sequence = i == 2 ? 1 : i + 1, /* the last one came twice */
+			.until_ns = 100,
+			.body = &"abc"[i],
+			.size = 1};
+	assert_int_equal(store_batches(s, b, 3), 0);
+	assert_true(b[0].id > 0 && b[1].id > b[0].id && b[2].id == 0);
+	assert_int_equal(store_last_sequence(s, &agent), 2);
+	for (size_t i = 0; i < 2; i++) {
+		assert_int_equal(store_next_batch(s, id, &id, &body, &size), 0);
+		assert_int_equal(id, b[i].id);
+		assert_memory_equal(body, &"abc"[i], 1);
+		free(body);
+	}
+	assert_int_equal(store_next_batch(s, id, &id, &body, &size), -ENOENT);
+	store_close(s);
+}
+
 static void a_sequence_is_stored_once_per_boot(void **state)
 {
 	struct wire_agent rebooted = agent;
@@ -57,10 +97,10 @@ static void a_sequence_is_stored_once_per_boot(void **state)
 	(void)state;
 	rebooted.boot_id[0] = 9;
 	assert_int_equal(store_last_sequence(s, &agent), 0);
-	assert_int_equal(store_batch(s, &agent, 5, 100, "x", 1, &id), 0);
-	assert_int_equal(store_batch(s, &agent, 5, 100, "x", 1, &id), 1);
-	assert_int_equal(store_batch(s, &agent, 4, 100, "x", 1, &id), 1);
-	assert_int_equal(store_batch(s, &rebooted, 1, 100, "x", 1, &id), 0);
+	assert_int_equal(put_batch(s, &agent, 5, 100, "x", 1, &id), 0);
+	assert_int_equal(put_batch(s, &agent, 5, 100, "x", 1, &id), 1);
+	assert_int_equal(put_batch(s, &agent, 4, 100, "x", 1, &id), 1);
+	assert_int_equal(put_batch(s, &rebooted, 1, 100, "x", 1, &id), 0);
 	store_close(s);
 	s = open_store();
 	assert_int_equal(store_last_sequence(s, &agent), 5);
@@ -110,8 +150,8 @@ static void a_row_takes_the_place_of_its_batches(void **state)
 
 	(void)state;
 	fill(&r, 1);
-	assert_int_equal(store_batch(s, &agent, 1, 100, "a", 1, &first), 0);
-	assert_int_equal(store_batch(s, &agent, 2, 200, "b", 1, &second), 0);
+	assert_int_equal(put_batch(s, &agent, 1, 100, "a", 1, &first), 0);
+	assert_int_equal(put_batch(s, &agent, 2, 200, "b", 1, &second), 0);
 	assert_int_equal(store_row(s, &r, 0, second, 150), 0);
 	assert_int_equal(batches(s), 1);
 	assert_int_equal(store_row(s, &r, 0, first, 500), 0);
@@ -275,6 +315,7 @@ static void a_data_directory_becomes_a_recording(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		IN_DIR(many_batches_are_stored_at_once),
 		IN_DIR(a_sequence_is_stored_once_per_boot),
 		IN_DIR(a_row_takes_the_place_of_its_batches),
 		IN_DIR(rows_and_graph_come_back_as_they_were),

@@ -55,28 +55,35 @@ int remove_dir(void **state)
 	return 0;
 }
 
-static int on_batch(void *ctx, const struct wire_batch *b)
+static int keep_batch(struct analyzer *a, const struct intake_batch *b)
 {
-	struct analyzer *a = ctx;
 	char line[64];
 	int length = snprintf(
 		line, sizeof(line), "%llu %u\n", (unsigned long long)b->sequence, b->windows);
+
+	return a->fd >= 0 && write(a->fd, line, (size_t)length) != length ? -EIO : 0;
+}
+
+static int on_batches(void *ctx, struct intake_batch *b, size_t n)
+{
+	struct analyzer *a = ctx;
+	int error = 0;
 	bool fail;
 
 	pthread_mutex_lock(&a->lock);
 	fail = a->fail_batches > 0;
 	a->fail_batches -= fail;
-	if (!fail) {
-		a->windows += b->windows;
-		a->last_sequence = b->sequence;
+	for (size_t i = 0; i < n && !fail; i++) {
+		a->windows += b[i].windows;
+		a->last_sequence = b[i].sequence;
 	}
 	pthread_cond_broadcast(&a->happened);
 	pthread_mutex_unlock(&a->lock);
 	if (fail)
 		return -ENOSPC;
-	if (a->fd >= 0 && write(a->fd, line, (size_t)length) != length)
-		return -EIO;
-	return 0;
+	for (size_t i = 0; i < n && !error; i++)
+		error = keep_batch(a, &b[i]);
+	return error;
 }
 
 static int on_poll(void *ctx, const struct wire_poll *p, struct wire_leases *out)
@@ -110,7 +117,7 @@ void open_analyzer(struct analyzer *a, const char *url, struct net_tls tls)
 		.master = a->master,
 		.contexts = 2,
 		.ctx = a,
-		.batch = on_batch,
+		.batches = on_batches,
 		.poll = on_poll,
 		.last_sequence = on_last_sequence};
 

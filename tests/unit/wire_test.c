@@ -12,6 +12,7 @@
 
 #include "common/wire.h"
 #include "wire_sample.h"
+#include "wire_unfold.h"
 
 static const struct wire_agent agent = {.name = "node-1", .boot_id = "0123456789abcdef"};
 
@@ -129,6 +130,7 @@ static void a_batch_comes_back_as_it_went(void **state)
 	m = encoded_batch(w, 3);
 	assert_int_equal(wire_kind(m.data, m.size), WIRE_BATCH);
 	assert_int_equal(wire_decode_batch(m.data, m.size, &got), 0);
+	wire_unfold(&got);
 	assert_memory_equal(&got.agent, &agent, sizeof(agent));
 	assert_int_equal(got.sequence, 42);
 	assert_int_equal(got.windows, 3);
@@ -175,6 +177,7 @@ static void extremes_survive(void **state)
 
 	m = encoded_batch(&w, 1);
 	assert_int_equal(wire_decode_batch(m.data, m.size, &got), 0);
+	wire_unfold(&got);
 	assert_windows_equal(&w, &got.window[0]);
 	wire_batch_close(&got);
 	wire_window_close(&w);
@@ -191,6 +194,7 @@ static void a_full_window_fits_its_bounds(void **state)
 	sample_window(&w, WIRE_MAX_CONTAINERS, WIRE_MAX_EDGES, 1, 1);
 	m = encoded_batch(&w, 1);
 	assert_int_equal(wire_decode_batch(m.data, m.size, &got), 0);
+	wire_unfold(&got);
 	assert_int_equal(got.window[0].edges, WIRE_MAX_EDGES);
 	wire_batch_close(&got);
 	wire_window_close(&w);
