@@ -100,6 +100,34 @@ for (const values of yamlFiles("bad")) {
   });
 }
 
+const analyzerOf = (...settings) => {
+  const run = helm("template", "shop", chart, ...settings.flatMap((s) => ["--set", s]));
+  assert.equal(run.status, 0, run.all);
+  return parseAllDocuments(run.text).map((d) => d.toJS()).find((d) => d?.kind === "StatefulSet");
+};
+
+for (const one of ["tls.agentSecret", "tls.analyzerSecret"]) {
+  test(`${one} alone is refused: TLS is mutual`, () => {
+    const run = helm("template", "shop", chart, "--set", `${one}=x`);
+    assert.notEqual(run.status, 0);
+    assert.match(run.all, /set both or neither/);
+  });
+}
+
+test("what is stored stays below the size of the volume", () => {
+  for (const [size, bytes] of [["5Gi", 4026531840], ["512Mi", 402653184], ["1.5Ti", 1236950581248]]) {
+    const analyzer = analyzerOf(`analyzer.storage.size=${size}`);
+    const { args } = analyzer.spec.template.spec.containers[0];
+    assert.ok(args.includes(`--retain-bytes=${bytes}`), args.join(" "));
+  }
+});
+
+test("a long start is not taken for a stuck analyzer", () => {
+  const { startupProbe, livenessProbe } = analyzerOf().spec.template.spec.containers[0];
+  assert.deepEqual(startupProbe.httpGet, livenessProbe.httpGet);
+  assert.ok(startupProbe.periodSeconds * startupProbe.failureThreshold >= 300);
+});
+
 test("agents are not privileged and are given no capability that is not listed", () => {
   const [agent] = render(join(here, "values/default.yaml")).filter((d) => d.kind === "DaemonSet");
   const { securityContext } = agent.spec.template.spec.containers[0];
