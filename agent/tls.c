@@ -104,7 +104,7 @@ static void meet(struct tls *t, struct file *f, const struct tls_mapping *m)
 	t->refused++;
 	log_warning("tls: %s: not attached: %s; its calls are counted as tls, their contents "
 		    "unknown",
-		m->path, err == -ENOSPC ? "64 files are attached already" : strerror(-err));
+		m->path, err == -ENOSPC ? "as many files are attached as may be" : strerror(-err));
 }
 
 /* ---- all files */
