@@ -8,6 +8,7 @@
 #include <jansson.h>
 #include <math.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,6 +35,9 @@ struct bench {
 static const double quantile[] = {0.5, 0.9, 0.99, 0.999};
 static const char *const quantile_name[] = {"p50", "p90", "p99", "p99.9"};
 static const char *const load_name[] = {"moderate", "saturation"};
+
+/* Set by SIGINT and SIGTERM: what is under way fails, and what was made is removed. */
+static volatile sig_atomic_t interrupted;
 
 #define QUANTILES (sizeof(quantile) / sizeof(*quantile))
 
@@ -190,7 +194,7 @@ static void run_strategy(
 	for (size_t i = 0; i < ACCURACY_SERVERS; i++) {
 		json_t *runs = json_object();
 
-		for (unsigned load = 0; load < 2 && service[i].pid; load++)
+		for (unsigned load = 0; load < 2 && service[i].pid && !interrupted; load++)
 			b->worked = !run_load(b, c, &service[i], &accuracy_server[i], load, runs) &&
 				    b->worked;
 		json_object_set_new(protocols, accuracy_server[i].name, runs);
@@ -204,7 +208,7 @@ static bool wanted(const char *choice, const char *name)
 	return !choice || !strcmp(choice, name);
 }
 
-static void start_servers(const struct bench *b, struct service service[ACCURACY_SERVERS])
+static void start_servers(struct bench *b, struct service service[ACCURACY_SERVERS])
 {
 	cpu_set_t before;
 
@@ -212,12 +216,13 @@ static void start_servers(const struct bench *b, struct service service[ACCURACY
 	for (size_t i = 0; i < ACCURACY_SERVERS; i++) {
 		int err;
 
-		if (!wanted(b->options.protocol, accuracy_server[i].name))
+		if (!wanted(b->options.protocol, accuracy_server[i].name) || interrupted)
 			continue;
 		err = accuracy_start(&service[i], &accuracy_server[i], &b->back);
 		if (err)
 			printf("without %s: %s\n", accuracy_server[i].name,
 				err == -ENOENT ? "not installed" : strerror(-err));
+		b->worked = b->worked && (!err || err == -ENOENT);
 	}
 	sched_setaffinity(0, sizeof(before), &before);
 }
@@ -248,7 +253,7 @@ static int run_bench(struct bench *b)
 		b->options.seconds);
 	start_servers(b, service);
 	for (size_t rank = 0; (strategy = capture_strategy_at(rank)); rank++)
-		if (wanted(b->options.strategy, strategy))
+		if (wanted(b->options.strategy, strategy) && !interrupted)
 			run_strategy(b, rank, service);
 	printf("error: captured at the client's end less the client's own; ! more than 5 %% and "
 	       "20 us\n");
@@ -257,6 +262,11 @@ static int run_bench(struct bench *b)
 	traffic_cgroup_close(&b->front);
 	traffic_cgroup_close(&b->back);
 	return 0;
+}
+
+static void interrupt(int signal)
+{
+	interrupted = signal;
 }
 
 /* ---- the program ----------------------------------------------------------------------- */
@@ -335,9 +345,12 @@ int main(int argc, char **argv)
 	static const struct argp argp = {option, parse, NULL,
 		"Hold what is captured against the client's own record.", NULL, NULL, NULL};
 	static struct bench b = {.options = {.rate = 2000, .seconds = 2}, .worked = true};
+	const struct sigaction action = {.sa_handler = interrupt};
 	int err;
 
 	log_init("accuracy_bench", LOG_WARNING);
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
 	argp_parse(&argp, argc, argv, 0, NULL, &b.options);
 	b.all = json_object();
 	err = run_bench(&b);

@@ -24,6 +24,7 @@
 #define SAMPLES 240
 #define SETTLE_RATIO 0.2 /* of the run, in which tables fill */
 #define GROWS_RATIO 0.01 /* of the mean, over what was measured */
+#define BLOCKS 12
 #define ASK_NS 400000000 /* windows are a second long */
 #define FIXED_SERIES 2
 #define SERIES (FIXED_SERIES + HELD_MAPS)
@@ -142,10 +143,23 @@ struct growth {
 	bool grows;
 };
 
+/* Samples near each other are alike; the means of blocks are not, and their error can be told. */
+static struct line fit_blocks(const double *x, const double *y, size_t n)
+{
+	double block_x[BLOCKS] = {0}, block_y[BLOCKS] = {0};
+	size_t each = n / BLOCKS;
+
+	for (size_t i = 0; i < each * BLOCKS; i++) {
+		block_x[i / each] += x[i] / (double)each;
+		block_y[i / each] += y[i] / (double)each;
+	}
+	return line_fit(block_x, block_y, BLOCKS);
+}
+
 static struct growth growth_of(const struct soak *s, size_t i)
 {
 	size_t from = (size_t)((double)s->samples * SETTLE_RATIO), n = s->samples - from;
-	struct line l = line_fit(s->at_s + from, s->value[i] + from, n);
+	struct line l = fit_blocks(s->at_s + from, s->value[i] + from, n);
 	double over_s = s->at_s[s->samples - 1] - s->at_s[from];
 
 	return (struct growth){.first = s->value[i][from],
