@@ -2,11 +2,11 @@
 
 #include <signal.h>
 #include <sqlite3.h>
-#include <stddef.h>
 
 struct faulty_file {
 	sqlite3_file base;
-	_Alignas(max_align_t) char real[]; /* the file of the real file system */
+	char real[]; /* the file of the real file system; as aligned as a pointer, like SQLite's own
+		      */
 };
 
 static sqlite3_vfs *real_vfs, vfs;
