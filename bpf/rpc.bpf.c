@@ -88,19 +88,24 @@ static __always_inline void glance_user(struct rpc_glance *g, const void *from, 
 		g->size = (__u32)size;
 }
 
-/* The next bytes a send will take: plain memory or the first of several pieces. */
+/* Pieces of a send that are gone through to find the next message in it. */
+#define MAX_PIECES 8
+
+/* The next bytes a send will take, but for `skip`: plain memory, or one of several pieces. */
 static __always_inline void glance_message(
-	struct rpc_glance *g, struct sock *sk, const struct msghdr *msg)
+	struct rpc_glance *g, struct sock *sk, const struct msghdr *msg, __u32 skip)
 {
-	__u64 type = msg->msg_iter.iter_type, offset = msg->msg_iter.iov_offset;
+	__u64 type = msg->msg_iter.iter_type, offset = msg->msg_iter.iov_offset + skip;
 	const struct iovec *piece;
 
-	g->at = tcp_of(sk)->write_seq;
-	g->total = (__u32)msg->msg_iter.count;
+	g->at = tcp_of(sk)->write_seq + skip;
+	g->total = (__u32)msg->msg_iter.count - skip;
 	if (type == (__u64)bpf_core_enum_value(enum iter_type, ITER_UBUF)) {
-		glance_user(g, (const char *)msg->msg_iter.ubuf + offset, RPC_GLANCE);
+		glance_user(g, (const char *)msg->msg_iter.ubuf + offset, g->total);
 	} else if (type == (__u64)bpf_core_enum_value(enum iter_type, ITER_IOVEC)) {
 		piece = msg->msg_iter.__iov;
+		for (int i = 0; i < MAX_PIECES && skip && offset >= piece->iov_len; i++)
+			offset -= piece++->iov_len;
 		if (offset < piece->iov_len)
 			glance_user(
 				g, (const char *)piece->iov_base + offset, piece->iov_len - offset);
@@ -108,18 +113,18 @@ static __always_inline void glance_message(
 }
 
 /*
- * The bytes a read gets next; others before them may share the segment. A function of
- * its own because the verifier lets nothing else use the stack slot of a dynptr.
+ * The bytes a read gets next, but for `skip`; others before them may share the segment. A function
+ * of its own because the verifier lets nothing else use the stack slot of a dynptr.
  */
 static __noinline void glance_segment(
-	struct rpc_glance *g, const struct sk_buff *skb, struct sock *sk)
+	struct rpc_glance *g, const struct sk_buff *skb, struct sock *sk, __u32 skip)
 {
 	const struct tcp_skb_cb *segment =
 		bpf_rdonly_cast(skb->cb, bpf_core_type_id_kernel(struct tcp_skb_cb));
 	__u32 offset, size = skb->len;
 	struct bpf_dynptr data;
 
-	g->at = tcp_of(sk)->copied_seq;
+	g->at = tcp_of(sk)->copied_seq + skip;
 	offset = g->at - segment->seq;
 	if (offset >= size || bpf_dynptr_from_skb((struct __sk_buff *)skb, 0, &data))
 		return;
@@ -135,11 +140,15 @@ int BPF_PROG(rpc_send, struct sock *sk, struct msghdr *msg)
 {
 	struct rpc_connection *c = connection_of(sk);
 	struct rpc_glance g = {};
+	__u32 skip = 0;
 
 	if (!c)
 		return 0;
-	if (connection_wants_glance(c, true))
-		glance_message(&g, sk, msg);
+	if (connection_wants_glance(c, true)) {
+		glance_message(&g, sk, msg, 0);
+		for (int i = 0; i < MAX_PASSED && connection_passes(c, &g, true, &skip); i++)
+			glance_message(&g, sk, msg, skip);
+	}
 	connection_data(c, sk, true, bpf_ktime_get_ns(), &g);
 	return 0;
 }
@@ -169,6 +178,7 @@ int BPF_PROG(rpc_receive, struct sk_buff *skb, int length)
 	struct sock *sk = skb->sk;
 	struct rpc_connection *c;
 	struct rpc_glance g = {};
+	__u32 skip = 0;
 
 	if (!sk || length <= 0 || !is_tcp(sk))
 		return 0;
@@ -177,7 +187,9 @@ int BPF_PROG(rpc_receive, struct sk_buff *skb, int length)
 		return 0;
 	if (connection_wants_glance(c, false)) {
 		g.total = (__u32)length;
-		glance_segment(&g, skb, sk);
+		glance_segment(&g, skb, sk, 0);
+		for (int i = 0; i < MAX_PASSED && connection_passes(c, &g, false, &skip); i++)
+			glance_segment(&g, skb, sk, skip);
 	}
 	connection_data(c, sk, false, connection_read_time(c, sk), &g);
 	return 0;

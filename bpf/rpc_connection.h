@@ -202,6 +202,49 @@ __noinline __u64 rpc_look(const struct rpc_glance *g, __u32 protocol, bool from_
 	return v | protocol << 8 | length << 32;
 }
 
+/* Length of the message at `g` if it is no call and another begins behind it; else 0. */
+__noinline __u32 rpc_pass(const struct rpc_glance *g, __u32 protocol)
+{
+	__u32 length;
+
+	if (!g)
+		return 0;
+	length = glance_length(g, protocol);
+	if (length >= g->total)
+		return 0;
+	return glance_known(g, false, protocol) == RPC_NO_CALL ? length : 0;
+}
+
+/* Messages that are no calls, before one that is, in what is sent or read at once. */
+#define MAX_PASSED 32
+
+/*
+ * Whether what goes by begins with (the rest of) a message that is no call and goes on with
+ * another; that one is to be looked at, *skip bytes from the start.
+ */
+static __always_inline bool connection_passes(
+	struct rpc_connection *c, struct rpc_glance *g, bool sending, __u32 *skip)
+{
+	__u32 length;
+
+	if ((c->role == ROLE_CLIENT) != sending || c->partial || g->size < 8 || c->tls ||
+		!(RPC_MIXED_REQUESTS >> c->key.protocol & 1))
+		return false;
+	length = c->passing ? c->passed - g->at : rpc_pass(g, c->key.protocol);
+	if (c->passing && (__s32)length <= 0)
+		length = rpc_pass(g, c->key.protocol);
+	barrier_var(length);
+	if (!length || length >= g->total)
+		return false;
+	c->passing = 0;
+	*skip += length;
+	__builtin_memset(g->byte, 0, sizeof(g->byte));
+	g->size = 0;
+	g->at += length;
+	g->total -= length;
+	return true;
+}
+
 /* Put the head that was read alone before what goes on from it. */
 static __always_inline void connection_prepend_head(
 	const struct rpc_connection *c, struct rpc_glance *whole, const struct rpc_glance *g)

@@ -24,12 +24,14 @@ static __always_inline struct rpc_connection *connection_find(struct sock *sk)
 	return bpf_map_lookup_elem(&connections, &key);
 }
 
+static const struct rpc_connection blank_connection; /* too large for the stack */
+
 static __always_inline struct rpc_connection *connection_make(struct sock *sk)
 {
-	struct rpc_connection fresh = {}, *c;
+	struct rpc_connection *c;
 	__u64 key = (__u64)sk;
 
-	bpf_map_update_elem(&connections, &key, &fresh, BPF_ANY);
+	bpf_map_update_elem(&connections, &key, &blank_connection, BPF_ANY);
 	c = bpf_map_lookup_elem(&connections, &key);
 	if (!c)
 		count_loss(RPC_LOSS_CONNECTIONS, 1);

@@ -25,6 +25,11 @@ bool sees_sends(void)
 	return strcmp(strategy, "length") != 0;
 }
 
+bool sees_each_message(void)
+{
+	return strcmp(strategy, "syscall") != 0;
+}
+
 uint16_t service_port(enum service_kind kind)
 {
 	if (!service[kind].port) {
@@ -32,6 +37,24 @@ uint16_t service_port(enum service_kind kind)
 		skip();
 	}
 	return service[kind].port;
+}
+
+void need_clients(void)
+{
+	if (access(SAGE_CLIENTS "/node_modules/.package-lock.json", R_OK)) {
+		printf("skipped: node and the packages of tests/bpf/clients are not there\n");
+		skip();
+	}
+}
+
+pid_t start_node(
+	const struct traffic_cgroup *g, const char *script, const char *kind, uint16_t port)
+{
+	char path[256], number[8];
+
+	snprintf(path, sizeof(path), SAGE_CLIENTS "/%s", script);
+	snprintf(number, sizeof(number), "%u", port);
+	return traffic_exec(g, (char *[]){"node", path, (char *)(uintptr_t)kind, number, NULL});
 }
 
 void assert_protocol(const struct both *b, unsigned protocol)
@@ -52,6 +75,7 @@ static int tear_down(void **state)
 {
 	(void)state;
 	capture_close(capture);
+	capture = NULL; /* the next set-up may fail */
 	return 0;
 }
 

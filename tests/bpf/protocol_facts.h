@@ -19,8 +19,18 @@ extern struct service service[SERVICES];  /* those that were started */
 /* Whether the strategy sees the bytes of sends; without, some protocols show at one end only. */
 bool sees_sends(void);
 
+/* Whether it sees a call behind messages that are none, when all of them are read at once. */
+bool sees_each_message(void);
+
 /* The port of a started server; skips the test when it is not installed. */
 uint16_t service_port(enum service_kind kind);
+
+/* What comes from npm, in clients/: skips the test when it, or node, is not there. */
+void need_clients(void);
+
+/* Run clients/SCRIPT KIND PORT in a cgroup. */
+pid_t start_node(
+	const struct traffic_cgroup *g, const char *script, const char *kind, uint16_t port);
 
 void assert_protocol(const struct both *b, unsigned protocol);
 

@@ -157,21 +157,22 @@ static int start_nats(struct service *s, const struct traffic_cgroup *g)
 	return 0;
 }
 
-/* Without the daemon that tells Erlang's nodes of each other, which would outlive the test. */
+/* The daemon by which Erlang's nodes find each other would outlive the test if RabbitMQ began it. */
 static int start_rabbitmq(struct service *s, const struct traffic_cgroup *g)
 {
-	char setting[6][200];
-	uint16_t nodes_port;
+	char setting[6][200], port[8];
+	uint16_t names, nodes;
 
-	close(traffic_listen(&nodes_port));
+	close(traffic_listen(&names));
+	close(traffic_listen(&nodes));
+	snprintf(port, sizeof(port), "%u", names);
 	snprintf(setting[0], sizeof(setting[0]), "HOME=%s", s->dir);
 	snprintf(setting[1], sizeof(setting[1]), "RABBITMQ_MNESIA_BASE=%s", s->dir);
 	snprintf(setting[2], sizeof(setting[2]), "RABBITMQ_LOG_BASE=%s", s->dir);
 	snprintf(setting[3], sizeof(setting[3]), "RABBITMQ_NODE_PORT=%u", s->port);
-	snprintf(setting[4], sizeof(setting[4]), "RABBITMQ_DIST_PORT=%u", nodes_port);
-	snprintf(setting[5], sizeof(setting[5]),
-		"RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=-start_epmd false -erl_epmd_port %u",
-		nodes_port);
+	snprintf(setting[4], sizeof(setting[4]), "RABBITMQ_DIST_PORT=%u", nodes);
+	snprintf(setting[5], sizeof(setting[5]), "ERL_EPMD_PORT=%u", names);
+	s->helper = traffic_exec(g, (char *[]){"epmd", "-port", port, NULL});
 	s->pid = traffic_exec(g, (char *[]){"env", setting[0], setting[1], setting[2], setting[3],
 					 setting[4], setting[5], "RABBITMQ_NODENAME=sage@localhost",
 					 "RABBITMQ_NODE_IP_ADDRESS=127.0.0.1",
@@ -190,7 +191,7 @@ static const struct {
 	[SERVICE_POSTGRESQL] = {"PostgreSQL", "/usr/lib/postgresql/*/bin/postgres",
 		start_postgresql},
 	[SERVICE_MARIADB] = {"MariaDB", "/usr/sbin/mariadbd", start_mariadb},
-	[SERVICE_NATS] = {"NATS", "/usr/bin/nats-server", start_nats},
+	[SERVICE_NATS] = {"NATS", "/usr/sbin/nats-server", start_nats},
 	[SERVICE_RABBITMQ] = {"RabbitMQ", "/usr/lib/rabbitmq/bin/rabbitmq-server", start_rabbitmq},
 	[SERVICE_THRIFT] = {"Thrift", SAGE_TIER, start_thrift},
 };
@@ -234,6 +235,8 @@ void service_stop(struct service *s)
 		kill(s->pid, SIGTERM);
 		(void)traffic_wait(s->pid);
 	}
+	if (s->helper > 0)
+		traffic_stop(s->helper);
 	if (s->dir[0])
 		(void)nftw(s->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 	memset(s, 0, sizeof(*s));

@@ -26,6 +26,7 @@ enum service_kind {
 
 struct service {
 	pid_t pid;
+	pid_t helper; /* that it needs beside it; 0 = none */
 	uint16_t port;
 	char address[16]; /* of 127.0.0.0/8 */
 	char dir[128];

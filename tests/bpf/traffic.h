@@ -40,7 +40,7 @@ void traffic_stop(pid_t pid);
 /* Listen on 127.0.0.1, on a port the kernel picks (*port) . */
 int traffic_listen(uint16_t *port);
 
-/* Connect to 127.0.0.1, or another address; tried again until it answers or 10 s are over. */
+/* Connect to 127.0.0.1, or another address; tried again until it answers or a minute is over. */
 int traffic_connect(uint16_t port);
 int traffic_connect_to(const char *address, uint16_t port);
 
