@@ -42,16 +42,44 @@ static bool make_paths(struct cgroup_tree *t)
 	return t->app_id != 0;
 }
 
-bool cgroup_tree_real(struct cgroup_tree *t)
+static bool is_on(struct cgroup_tree *t, bool v2)
 {
 	memset(t, 0, sizeof(*t));
 	name_paths(t);
 	if (knob_layout_find(&t->layout, "/proc/self/mountinfo", NULL))
 		return false;
 	for (int c = 0; c < KNOB_CONTROLLERS; c++)
-		if (!*t->layout.mount[c].dir || t->layout.mount[c].v2)
+		if (!*t->layout.mount[c].dir || t->layout.mount[c].v2 != v2)
 			return false;
-	return make_paths(t);
+	return true;
+}
+
+bool cgroup_tree_real(struct cgroup_tree *t)
+{
+	return is_on(t, false) && make_paths(t);
+}
+
+/* A v2 directory hands controllers down only when told to. */
+static bool hand_down(const struct cgroup_tree *t, const char *path)
+{
+	static const char words[] = "+cpu +memory +io";
+	int fd = open(full(t, KNOB_CPU, path, "cgroup.subtree_control"), O_WRONLY);
+	bool ok = fd >= 0 && write(fd, words, strlen(words)) == (ssize_t)strlen(words);
+
+	if (fd >= 0)
+		close(fd);
+	return ok;
+}
+
+bool cgroup_tree_real_v2(struct cgroup_tree *t)
+{
+	return is_on(t, true) && make_paths(t) && hand_down(t, "") && hand_down(t, t->top) &&
+	       hand_down(t, t->pod);
+}
+
+bool cgroup_tree_any(struct cgroup_tree *t)
+{
+	return cgroup_tree_real(t) || cgroup_tree_real_v2(t);
 }
 
 void cgroup_tree_plain(struct cgroup_tree *t)
@@ -124,4 +152,21 @@ const char *cgroup_tree_get(
 	if (n > 0 && text[n - 1] == '\n')
 		text[n - 1] = '\0';
 	return text;
+}
+
+void cgroup_tree_put_quota(const struct cgroup_tree *t, const char *path, int us)
+{
+	bool v2 = t->layout.mount[KNOB_CPU].v2;
+	char text[32];
+
+	snprintf(text, sizeof(text), !v2 ? "%d" : us < 0 ? "max 100000" : "%d 100000", us);
+	cgroup_tree_put(t, KNOB_CPU, path, v2 ? "cpu.max" : "cpu.cfs_quota_us", text);
+}
+
+int cgroup_tree_quota(const struct cgroup_tree *t, const char *path)
+{
+	bool v2 = t->layout.mount[KNOB_CPU].v2;
+	const char *text = cgroup_tree_get(t, KNOB_CPU, path, v2 ? "cpu.max" : "cpu.cfs_quota_us");
+
+	return *text == 'm' ? -1 : atoi(text);
 }

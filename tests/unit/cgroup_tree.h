@@ -1,6 +1,6 @@
 /*
- * A small tree of cgroups for tests, POD with child APP: real ones of cgroup v1 where this
- * machine has them, and a directory of plain files that looks like cgroup v2.
+ * A small tree of cgroups for tests, POD with child APP: real ones of cgroup v1 or v2,
+ * whichever this machine has, and a directory of plain files that looks like cgroup v2.
  */
 #ifndef SAGE_TESTS_UNIT_CGROUP_TREE_H
 #define SAGE_TESTS_UNIT_CGROUP_TREE_H
@@ -18,6 +18,12 @@ struct cgroup_tree {
 /* False when this machine has no cgroup v1 that we may write to. */
 bool cgroup_tree_real(struct cgroup_tree *t);
 
+/* False when this machine has not all controllers on a cgroup v2 that we may write to. */
+bool cgroup_tree_real_v2(struct cgroup_tree *t);
+
+/* Whichever of the two is there. */
+bool cgroup_tree_any(struct cgroup_tree *t);
+
 void cgroup_tree_plain(struct cgroup_tree *t);
 void cgroup_tree_remove(struct cgroup_tree *t);
 
@@ -26,5 +32,9 @@ void cgroup_tree_put(const struct cgroup_tree *t, enum knob_controller c, const 
 	const char *file, const char *text);
 const char *cgroup_tree_get(
 	const struct cgroup_tree *t, enum knob_controller c, const char *path, const char *file);
+
+/* The CPU quota, on v1, v2 and plain files, in us of a period of 100 ms; -1 = none. */
+void cgroup_tree_put_quota(const struct cgroup_tree *t, const char *path, int us);
+int cgroup_tree_quota(const struct cgroup_tree *t, const char *path);
 
 #endif

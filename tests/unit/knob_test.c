@@ -1,4 +1,4 @@
-/* Knobs: the kernel's text, real cgroup v1 files, files like v2's, and a real link. */
+/* Knobs: the kernel's text, real cgroup files of v1 or v2, files like v2's, and a real link. */
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -181,7 +183,7 @@ static int real(void **state)
 	struct cgroup_tree *t = calloc(1, sizeof(*t));
 
 	*state = t;
-	cgroup_tree_real(t);
+	cgroup_tree_any(t);
 	return 0;
 }
 
@@ -267,48 +269,92 @@ static void paths_out_of_the_tree_are_refused(void **state)
 	assert_int_equal(knob_open(&k, &t->layout, t->app, t->pod_id, KNOB_CPU_QUOTA, ""), -ESTALE);
 }
 
-/* ---- real cgroup v1 ---- */
+/* ---- real cgroups ---- */
 
-static void v1_knobs_are_set_and_restored_to_the_letter(void **state)
+struct real_knob {
+	enum wire_knob kind;
+	enum knob_controller controller;
+	const char *file, *before;
+	int64_t value;
+	const char *after;
+};
+
+/* The %s of an I/O knob is a device of this machine. */
+static void is_set_and_restored(
+	const struct cgroup_tree *t, const struct real_knob *real, const char *device)
 {
-	static const struct {
-		enum wire_knob kind;
-		enum knob_controller controller;
-		const char *file, *before;
-		int64_t value;
-		const char *after;
-	} knobs[] = {
+	char before[80], after[80];
+	struct knob_value old;
+	struct knob k;
+
+	snprintf(before, sizeof(before), real->before, device);
+	snprintf(after, sizeof(after), real->after, device);
+	cgroup_tree_put(t, real->controller, t->app, real->file, before);
+	open_knob(&k, t, real->kind);
+	assert_int_equal(knob_read(&k, &old), 0);
+	assert_int_equal(knob_write(&k, real->value), 0);
+	assert_value(&k, real->value);
+	assert_string_equal(cgroup_tree_get(t, real->controller, t->app, real->file), after);
+	assert_int_equal(knob_restore(&k, old.text), 0);
+	assert_string_equal(cgroup_tree_get(t, real->controller, t->app, real->file), before);
+	knob_close(&k);
+}
+
+/* "254:0", a block device of this machine; false without one. */
+static bool find_disk(char device[24])
+{
+	static const char *const name[] = {"/dev/vda", "/dev/sda", "/dev/nvme0n1", "/dev/loop0"};
+	struct stat st;
+
+	for (size_t i = 0; i < sizeof(name) / sizeof(*name); i++) {
+		if (stat(name[i], &st))
+			continue;
+		snprintf(device, 24, "%u:%u", major(st.st_rdev), minor(st.st_rdev));
+		return true;
+	}
+	return false;
+}
+
+static void knobs_are_set_and_restored_to_the_letter(void **state)
+{
+	static const struct real_knob v1[] = {
 		{KNOB_CPU_QUOTA, KNOB_CPU, "cpu.cfs_quota_us", "33333", 600, "60000"},
 		{KNOB_CPU_WEIGHT, KNOB_CPU, "cpu.shares", "1000", 50, "512"},
 		{KNOB_MEMORY_HIGH, KNOB_MEMORY, "memory.limit_in_bytes", "67108864", 128 << 20,
 			"134217728"},
-		{KNOB_IO_READ_BPS, KNOB_IO, "blkio.throttle.read_bps_device", "254:0 1048576",
-			2 << 20, "254:0 2097152"},
-		{KNOB_IO_WRITE_BPS, KNOB_IO, "blkio.throttle.write_bps_device", "254:0 1048576",
-			2 << 20, "254:0 2097152"},
-		{KNOB_IO_READ_IOPS, KNOB_IO, "blkio.throttle.read_iops_device", "254:0 100", 200,
-			"254:0 200"},
+		{KNOB_IO_READ_BPS, KNOB_IO, "blkio.throttle.read_bps_device", "%s 1048576", 2 << 20,
+			"%s 2097152"},
+		{KNOB_IO_WRITE_BPS, KNOB_IO, "blkio.throttle.write_bps_device", "%s 1048576",
+			2 << 20, "%s 2097152"},
+		{KNOB_IO_READ_IOPS, KNOB_IO, "blkio.throttle.read_iops_device", "%s 100", 200,
+			"%s 200"},
+	};
+	static const struct real_knob v2[] = {
+		{KNOB_CPU_QUOTA, KNOB_CPU, "cpu.max", "33333 100000", 600, "60000 100000"},
+		{KNOB_CPU_QUOTA, KNOB_CPU, "cpu.max", "20001 50000", 600, "30000 50000"},
+		{KNOB_CPU_QUOTA, KNOB_CPU, "cpu.max", "max 100000", 600, "60000 100000"},
+		{KNOB_CPU_WEIGHT, KNOB_CPU, "cpu.weight", "77", 50, "50"},
+		{KNOB_MEMORY_HIGH, KNOB_MEMORY, "memory.high", "67108864", 128 << 20, "134217728"},
+		{KNOB_MEMORY_HIGH, KNOB_MEMORY, "memory.high", "max", 128 << 20, "134217728"},
+		{KNOB_IO_READ_BPS, KNOB_IO, "io.max",
+			"%s rbps=1048576 wbps=max riops=max wiops=120", 2 << 20,
+			"%s rbps=2097152 wbps=max riops=max wiops=120"},
+		{KNOB_IO_WRITE_BPS, KNOB_IO, "io.max",
+			"%s rbps=max wbps=1048576 riops=max wiops=120", 2 << 20,
+			"%s rbps=max wbps=2097152 riops=max wiops=120"},
+		{KNOB_IO_READ_IOPS, KNOB_IO, "io.max", "%s rbps=max wbps=max riops=100 wiops=120",
+			200, "%s rbps=max wbps=max riops=200 wiops=120"},
 	};
 	struct cgroup_tree *t = *state;
+	bool unified = t->layout.mount[KNOB_CPU].v2;
+	const struct real_knob *knobs = unified ? v2 : v1;
+	size_t n = unified ? sizeof(v2) / sizeof(*v2) : sizeof(v1) / sizeof(*v1);
+	char device[24];
 
-	if (!t->app_id || access("/dev/vda", F_OK))
+	if (!t->app_id || !find_disk(device))
 		skip();
-	for (size_t i = 0; i < sizeof(knobs) / sizeof(*knobs); i++) {
-		struct knob_value old;
-		struct knob k;
-
-		cgroup_tree_put(t, knobs[i].controller, t->app, knobs[i].file, knobs[i].before);
-		open_knob(&k, t, knobs[i].kind);
-		assert_int_equal(knob_read(&k, &old), 0);
-		assert_int_equal(knob_write(&k, knobs[i].value), 0);
-		assert_value(&k, knobs[i].value);
-		assert_string_equal(cgroup_tree_get(t, knobs[i].controller, t->app, knobs[i].file),
-			knobs[i].after);
-		assert_int_equal(knob_restore(&k, old.text), 0);
-		assert_string_equal(cgroup_tree_get(t, knobs[i].controller, t->app, knobs[i].file),
-			knobs[i].before);
-		knob_close(&k);
-	}
+	for (size_t i = 0; i < n; i++)
+		is_set_and_restored(t, &knobs[i], device);
 }
 
 static void cgroup_made_anew_is_not_written(void **state)
@@ -321,10 +367,10 @@ static void cgroup_made_anew_is_not_written(void **state)
 		skip();
 	open_knob(&k, t, KNOB_CPU_QUOTA);
 	cgroup_tree_remove(t);
-	assert_true(cgroup_tree_real(&again));
+	assert_true(cgroup_tree_any(&again));
 	assert_int_equal(knob_read(&k, &v), -ENODEV);
 	assert_int_not_equal(knob_write(&k, 600), 0);
-	assert_string_equal(cgroup_tree_get(&again, KNOB_CPU, again.app, "cpu.cfs_quota_us"), "-1");
+	assert_int_equal(cgroup_tree_quota(&again, again.app), -1);
 	knob_close(&k);
 }
 
@@ -413,7 +459,7 @@ int main(void)
 		PLAIN(hard_memory_limit_is_raised_when_it_is_the_tight_one),
 		PLAIN(io_goes_to_the_limited_device_else_the_busiest),
 		PLAIN(paths_out_of_the_tree_are_refused),
-		REAL(v1_knobs_are_set_and_restored_to_the_letter),
+		REAL(knobs_are_set_and_restored_to_the_letter),
 		REAL(cgroup_made_anew_is_not_written),
 		REAL(rate_of_a_containers_link_is_set_and_restored),
 		REAL(host_network_has_no_link_of_its_own),
