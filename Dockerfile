@@ -3,7 +3,7 @@ FROM debian:12-slim AS build
 RUN apt-get update && apt-get install -y --no-install-recommends \
     build-essential clang cmake libcap-ng-dev libcurl4-gnutls-dev libcyaml-dev libbpf-dev \
     libelf-dev libjansson-dev libmicrohttpd-dev libmnl-dev libnng-dev libopenblas-pthread-dev \
-    libsqlite3-dev libxxhash-dev llvm nettle-dev ninja-build npm pkg-config uthash-dev zlib1g-dev
+    libsqlite3-dev libxxhash-dev libyaml-dev llvm nettle-dev ninja-build npm pkg-config uthash-dev zlib1g-dev
 COPY . /src
 RUN cmake -S /src -B /build -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DSAGE_TESTS=OFF \
     && ninja -C /build
