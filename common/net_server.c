@@ -100,6 +100,23 @@ static int open_request(struct net_server *s)
 	return 0;
 }
 
+/*
+ * A connection accepted while its listener closes would be nobody's: nng 1.5 does not close it
+ * with the listener, and its nng_close() waits for it for ever.
+ */
+static void refuse_late(nng_pipe pipe, nng_pipe_ev event, void *arg)
+{
+	struct net_server *s = arg;
+	bool late;
+
+	(void)event;
+	pthread_mutex_lock(&s->lock);
+	late = s->closing;
+	pthread_mutex_unlock(&s->lock);
+	if (late)
+		nng_pipe_close(pipe);
+}
+
 static int set_listener(struct net_server *s, const char *url, const struct net_tls *tls,
 	size_t max_message, char why[NET_WHY])
 {
@@ -162,6 +179,7 @@ int net_server_open(struct net_server **out, const char *url, const struct net_t
 		free(s);
 		return error;
 	}
+	nng_pipe_notify(s->socket, NNG_PIPE_EV_ADD_PRE, refuse_late, s);
 	error = start_requests(s);
 	if (!error)
 		error = set_listener(s, url, tls, max_message, why);
@@ -173,6 +191,7 @@ int net_server_open(struct net_server **out, const char *url, const struct net_t
 	return 0;
 }
 
+/* Socket and memory stay until the process ends: a late connection may still ask for them. */
 void net_server_close(struct net_server *s)
 {
 	if (!s)
@@ -182,14 +201,14 @@ void net_server_close(struct net_server *s)
 	pthread_mutex_unlock(&s->lock);
 	for (unsigned i = 0; i < s->opened; i++)
 		nng_aio_stop(s->all[i].aio);
-	nng_close(s->socket);
+	nng_listener_close(s->listener); /* and with it, its connections */
 	for (unsigned i = 0; i < s->opened; i++) {
+		nng_ctx_close(s->all[i].context);
 		nng_aio_free(s->all[i].aio);
 		nng_msg_free(s->all[i].message);
 	}
-	pthread_mutex_destroy(&s->lock);
 	free(s->all);
-	free(s);
+	s->all = NULL;
 }
 
 int net_server_port(const struct net_server *s)
