@@ -63,8 +63,9 @@ static const struct strategy strategies[] = {
 		.tracepoint = {"sys_exit", "inet_sock_set_state"},
 		.keyed = true,
 		.how = "exit of system calls",
-		.blind = "io_uring, splice, sendmmsg and recvmmsg; 32-bit programs; TLS contents; a "
-			 "call read together with messages before it that are none",
+		.blind =
+			"io_uring, splice, sendmmsg and recvmmsg; 32-bit programs; TLS contents; a "
+			"call read together with messages before it that are none",
 	},
 };
 

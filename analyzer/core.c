@@ -187,8 +187,8 @@ static void add_batch(struct core *c, int64_t id, const struct wire_batch *batch
 		while (c->live.pendings == LIVE_PENDING && close_one(c))
 			;
 		core_lock(c);
-		err = live_add(
-			&c->live, &batch->agent, &batch->window[i], clock_monotonic_ns(), clock_wall_s());
+		err = live_add(&c->live, &batch->agent, &batch->window[i], clock_monotonic_ns(),
+			clock_wall_s());
 		c->unsummed += err != 0;
 		core_unlock(c);
 		if (err)

@@ -21,10 +21,10 @@
 #include "analyzer/store.h"
 #include "analyzer/trainer.h"
 
-#define CORE_QUEUE 4096 /* batches stored but not yet summed up */
+#define CORE_QUEUE 4096              /* batches stored but not yet summed up */
 #define CORE_QUEUE_BYTES (64U << 20) /* unfolded */
-#define CORE_WANTED 16     /* targets set by hand and not yet taken */
-#define CORE_INCIDENTS 512 /* remembered as not normal; all are in the store */
+#define CORE_WANTED 16               /* targets set by hand and not yet taken */
+#define CORE_INCIDENTS 512           /* remembered as not normal; all are in the store */
 
 struct intake;
 struct intake_batch;
@@ -54,7 +54,7 @@ struct core_incident {
 };
 
 struct core_batch {
-	int64_t id; /* in the store */
+	int64_t id;              /* in the store */
 	struct wire_batch batch; /* owned */
 	size_t bytes;
 };

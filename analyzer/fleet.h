@@ -40,7 +40,7 @@ struct fleet_container {
 	uint32_t agent;
 	uint64_t cgroup_id;
 	const char *name, *service, *group, *path; /* all in one owned block, at `name` */
-	bool serves; /* takes part in RPCs, as caller or callee */
+	bool serves;                               /* takes part in RPCs, as caller or callee */
 	uint64_t seen_ns;
 	float now[CONTAINER_METRICS];
 	float ring[FLEET_NORMAL][FLEET_KEPT];

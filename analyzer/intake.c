@@ -15,7 +15,7 @@
 #define DEFAULT_CONTEXTS 64
 #define GROUP 64               /* batches made durable in one go */
 #define GROUP_BYTES (8U << 20) /* or as many as fit this, unfolded */
-#define PARKED 4096 /* polls held at most; beyond, they are answered at once */
+#define PARKED 4096            /* polls held at most; beyond, they are answered at once */
 
 struct intake {
 	struct intake_options o;

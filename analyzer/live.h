@@ -71,7 +71,7 @@ struct live_window {
 	size_t edges;
 	void *edge_index;
 	struct live_counters *counters[LIVE_CHUNKS]; /* [LIVE_CHUNK] each, by container's number */
-	struct live_host *host; /* [hosts] by agent number */
+	struct live_host *host;                      /* [hosts] by agent number */
 	uint32_t hosts;
 };
 

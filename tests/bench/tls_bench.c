@@ -74,8 +74,7 @@ static bool open_session(void **client, void **server)
 	void *context = ssl.context_new(ssl.method());
 	void *to = ssl.bio_new(ssl.memory()), *fro = ssl.bio_new(ssl.memory());
 
-	if (!context || !to || !fro ||
-		ssl.ciphers(context, "AECDH-AES256-SHA:@SECLEVEL=0") != 1 ||
+	if (!context || !to || !fro || ssl.ciphers(context, "AECDH-AES256-SHA:@SECLEVEL=0") != 1 ||
 		!ssl.control(context, SSL_CTRL_SET_MAX_PROTO_VERSION, TLS1_2_VERSION, NULL))
 		return false;
 	*client = ssl.session_new(context);

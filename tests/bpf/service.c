@@ -157,7 +157,8 @@ static int start_nats(struct service *s, const struct traffic_cgroup *g)
 	return 0;
 }
 
-/* The daemon by which Erlang's nodes find each other would outlive the test if RabbitMQ began it. */
+/* The daemon by which Erlang's nodes find each other would outlive the test if RabbitMQ began it.
+ */
 static int start_rabbitmq(struct service *s, const struct traffic_cgroup *g)
 {
 	char setting[6][200], port[8];
