@@ -21,6 +21,7 @@
 #define DEFAULT_CONNECTIONS 16384
 
 PROBE_OBJECT(rpc);
+PROBE_OBJECT(rpc_probe);
 PROBE_OBJECT(rpc_syscall);
 
 struct strategy {
@@ -28,8 +29,11 @@ struct strategy {
 	const unsigned char *begin, *end;
 	const char *tracepoint[3]; /* all needed */
 	const char *function;      /* needed; NULL = none */
+	const char *entry[2];      /* functions whose entry or return is needed */
+	const char *entry_means;   /* what a kernel without them has not */
 	const char *skip[2];       /* programs of the object that belong to another strategy */
-	bool keyed;                /* connections are a map of fixed size */
+	const char *extra, *extra_function; /* a program, and what only some kernels have for it */
+	bool keyed;                         /* connections are a map of fixed size */
 	const char *how, *blind;
 };
 
@@ -42,8 +46,20 @@ static const struct strategy strategies[] = {
 		.tracepoint = {"tcp_sendmsg_locked", "skb_copy_datagram_iovec"},
 		.function = "bpf_dynptr_from_skb",
 		.skip = {"rpc_sent"},
-		.how = "socket tracepoints, both directions with their bytes",
+		.how = "both directions with their bytes",
 		.blind = "TLS contents; zero-copy receive",
+	},
+	{
+		.name = "probe",
+		.begin = rpc_probe_bpf,
+		.end = rpc_probe_bpf_end,
+		.tracepoint = {"tcp_rcv_space_adjust", "inet_sock_set_state"},
+		.entry = {"tcp_sendmsg_locked", "tcp_recvmsg"},
+		.entry_means = "fentry on tcp_sendmsg_locked and tcp_recvmsg",
+		.extra = "rpc_send_pages",
+		.extra_function = "do_tcp_sendpages",
+		.how = "both directions with their bytes",
+		.blind = "TLS contents; splice and zero-copy receive",
 	},
 	{
 		.name = "length",
@@ -52,7 +68,7 @@ static const struct strategy strategies[] = {
 		.tracepoint = {"sock_send_length", "skb_copy_datagram_iovec"},
 		.function = "bpf_dynptr_from_skb",
 		.skip = {"rpc_send"},
-		.how = "socket tracepoints, bytes of receives only",
+		.how = "bytes of receives only",
 		.blind = "TLS contents; zero-copy receive; sends that fail; errors as their server "
 			 "sends them",
 	},
@@ -62,13 +78,14 @@ static const struct strategy strategies[] = {
 		.end = rpc_syscall_bpf_end,
 		.tracepoint = {"sys_exit", "inet_sock_set_state"},
 		.keyed = true,
-		.how = "exit of system calls",
+		.how = "descriptor and bytes from the registers, as calls return",
 		.blind =
 			"io_uring, splice, sendmmsg and recvmmsg; 32-bit programs; TLS contents; a "
 			"call read together with messages before it that are none",
 	},
 };
 
+#define REFUSAL 300
 #define STRATEGIES (sizeof(strategies) / sizeof(strategies[0]))
 
 struct capture {
@@ -80,7 +97,8 @@ struct capture {
 	uint32_t *epoch;                    /* live in the kernel half */
 	uint64_t *losses;                   /* [RPC_LOSSES] live in the kernel half */
 	unsigned max_edges;
-	struct capture_edge edge; /* the one handed out */
+	char refusal[STRATEGIES][REFUSAL]; /* "" = taken, or not needed */
+	struct capture_edge edge;          /* the one handed out */
 	struct rpc_edge value;
 	struct rpc_edge empty;
 };
@@ -99,6 +117,9 @@ const char *capture_strategy_lacks(size_t rank)
 			return s->tracepoint[i];
 	if (s->function && !probe_kernel_has_function(s->function))
 		return s->function;
+	for (size_t i = 0; i < sizeof(s->entry) / sizeof(s->entry[0]); i++)
+		if (s->entry[i] && !probe_kernel_has_entry(s->entry[i]))
+			return s->entry_means;
 	return NULL;
 }
 
@@ -140,6 +161,8 @@ static int configure(struct capture *c, const struct capture_options *o)
 	for (size_t i = 0; i < sizeof(s->skip) / sizeof(s->skip[0]); i++)
 		if (s->skip[i] && (err = probe_skip(c->probe, s->skip[i])))
 			return err;
+	if (s->extra && !probe_kernel_has_function(s->extra_function))
+		return probe_skip(c->probe, s->extra);
 	return 0;
 }
 
@@ -184,28 +207,34 @@ static int start(struct capture *c)
 	return probe_attach(c->probe);
 }
 
+/* Whether the kernel offers a strategy; if not, why not is kept for capture_support(). */
+static bool is_offered(struct capture *c, size_t rank)
+{
+	const char *lacks = capture_strategy_lacks(rank);
+
+	if (lacks)
+		snprintf(c->refusal[rank], REFUSAL, "this kernel has no %s", lacks);
+	return !lacks;
+}
+
 static int try_strategy(struct capture *c, size_t rank, const struct capture_options *o)
 {
 	const struct strategy *s = &strategies[rank];
-	const char *lacks = capture_strategy_lacks(rank);
 	int err;
 
-	if (lacks) {
-		log_info("capture: strategy %s: this kernel has no %s", s->name, lacks);
+	if (!is_offered(c, rank)) {
+		log_info("capture: strategy %s: %s", s->name, c->refusal[rank]);
 		return -EOPNOTSUPP;
 	}
 	c->strategy = s;
 	err = probe_open(&c->probe, s->name, s->begin, s->end);
-	if (err) {
-		log_warning("capture: strategy %s: cannot open: %s", s->name, strerror(-err));
-		return err;
-	}
-	if ((err = configure(c, o)) || (err = probe_load(c->probe)) || (err = start(c))) {
-		log_warning("capture: strategy %s: not loaded: %s: %s", s->name, strerror(-err),
-			probe_refusal(c->probe));
-		probe_close(c->probe);
-		c->probe = NULL;
-	}
+	if (!err && !(err = configure(c, o)) && !(err = probe_load(c->probe)) && !(err = start(c)))
+		return 0;
+	snprintf(c->refusal[rank], REFUSAL, "not loaded: %s: %s", strerror(-err),
+		c->probe ? probe_refusal(c->probe) : "the object cannot be opened");
+	log_warning("capture: strategy %s: %s", s->name, c->refusal[rank]);
+	probe_close(c->probe);
+	c->probe = NULL;
 	return err;
 }
 
@@ -230,11 +259,13 @@ int capture_open(struct capture **out, const struct capture_options *o)
 		if (o->strategy && strcmp(o->strategy, strategies[i].name) != 0)
 			continue;
 		err = try_strategy(c, i, o);
-		if (!err) {
-			open_tls(c, o);
-			*out = c;
-			return 0;
-		}
+		if (err)
+			continue;
+		while (++i < STRATEGIES)
+			(void)is_offered(c, i);
+		open_tls(c, o);
+		*out = c;
+		return 0;
 	}
 	capture_close(c);
 	return err;
@@ -368,15 +399,50 @@ static void support_tls(const struct capture *c,
 		       : "calls under TLS are counted as tls, their errors unknown");
 }
 
+/* "tracepoints a, b; fentry c, d" */
+static void name_hooks(const struct strategy *s, char *to, size_t size)
+{
+	size_t used = 0;
+
+	for (size_t i = 0; i < sizeof(s->tracepoint) / sizeof(s->tracepoint[0]); i++)
+		if (s->tracepoint[i] && used < size)
+			used += (size_t)snprintf(to + used, size - used, "%s%s",
+				i ? ", " : "tracepoints ", s->tracepoint[i]);
+	for (size_t i = 0; i < sizeof(s->entry) / sizeof(s->entry[0]); i++)
+		if (s->entry[i] && used < size)
+			used += (size_t)snprintf(to + used, size - used, "%s%s",
+				i ? ", " : "; functions ", s->entry[i]);
+}
+
+static void support_strategy(const struct capture *c, size_t rank,
+	void (*line)(void *ctx, const char *feature, const char *how, const char *blind), void *ctx)
+{
+	const struct strategy *s = &strategies[rank];
+	char feature[32], how[256], hooks[128] = "";
+	const char *refusal = c->refusal[rank];
+
+	name_hooks(s, hooks, sizeof(hooks));
+	snprintf(feature, sizeof(feature), "capture: %s", s->name);
+	if (s == c->strategy)
+		snprintf(how, sizeof(how), "in use: %s: %s", hooks, s->how);
+	else if (*refusal)
+		snprintf(how, sizeof(how), "no: %s", refusal);
+	else
+		snprintf(how, sizeof(how), "possible: %s: %s", hooks, s->how);
+	line(ctx, feature, how, s->blind);
+}
+
 void capture_support(const struct capture *c,
 	void (*line)(void *ctx, const char *feature, const char *how, const char *blind), void *ctx)
 {
-	line(ctx, "rpc latency", c->strategy->how, c->strategy->blind);
+	for (size_t rank = 0; rank < STRATEGIES; rank++)
+		support_strategy(c, rank, line, ctx);
 	line(ctx, "rpc self time", "calls of the thread that reads the request and answers it",
 		"work handed to another thread; event loops with several requests open");
 	capture_protocols(line, ctx);
 	support_tls(c, line, ctx);
-	line(ctx, "tcp rtt, retransmits, connect", "the socket's own counters", "");
+	line(ctx, "tcp rtt, retransmits", "the socket's own counters, once per window", "");
+	line(ctx, "connect time", "from the first SYN to established", "");
 }
 
 const char *capture_strategy(const struct capture *c)

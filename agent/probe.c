@@ -35,7 +35,7 @@ static void keep_refusal(struct probe *p, const char *text)
 		size_t size = strcspn(line, "\n");
 
 		if (size > 4 && strncmp(line, "processed ", 10) != 0 &&
-			!strstr(line, "PROG LOAD LOG"))
+			!memmem(line, size, "PROG LOAD LOG", 13))
 			snprintf(p->refusal, sizeof(p->refusal), "%.*s", (int)size, line);
 		line += size;
 		line += *line == '\n';
@@ -379,6 +379,26 @@ bool probe_kernel_has_tracepoint(const char *name)
 bool probe_kernel_has_function(const char *name)
 {
 	return kernel_has(name, BTF_KIND_FUNC);
+}
+
+bool probe_kernel_has_entry(const char *function)
+{
+	const struct bpf_insn nothing[] = {
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K}, {.code = BPF_JMP | BPF_EXIT}};
+	LIBBPF_OPTS(bpf_prog_load_opts, o, .expected_attach_type = BPF_TRACE_FENTRY);
+	int type = libbpf_find_vmlinux_btf_id(function, BPF_TRACE_FENTRY);
+	int program, link;
+
+	if (type < 0)
+		return false;
+	o.attach_btf_id = (uint32_t)type;
+	program = bpf_prog_load(BPF_PROG_TYPE_TRACING, "sage_try", "GPL", nothing, 2, &o);
+	link = program < 0 ? program : bpf_raw_tracepoint_open(NULL, program);
+	if (link >= 0)
+		close(link);
+	if (program >= 0)
+		close(program);
+	return link >= 0;
 }
 
 int probe_kernel_enum(const char *type, const char *name)

@@ -92,6 +92,9 @@ int probe_map_next(int map, const void *key, void *next);
 bool probe_kernel_has_tracepoint(const char *name);
 bool probe_kernel_has_function(const char *name);
 
+/* Whether a program can be attached to the entry of this kernel function: tries it. */
+bool probe_kernel_has_entry(const char *function);
+
 /* A value of a kernel enum: ("cgroup_subsys_id", "cpu_cgrp_id"). -ENOENT when not in the BTF. */
 int probe_kernel_enum(const char *type, const char *name);
 

@@ -115,6 +115,7 @@ struct inet_connection_sock {
 };
 
 struct tcp_sock {
+	struct inet_connection_sock inet_conn;
 	__u64 tcp_wstamp_ns; /* CLOCK_MONOTONIC of the last segment sent (4.20+) */
 	__u64 tcp_mstamp;    /* the same clock in us, of the last segment received or sent */
 	__u32 srtt_us;       /* eighths of a microsecond */
@@ -148,7 +149,13 @@ struct iov_iter {
 	size_t iov_offset;
 	size_t count; /* bytes left */
 	const struct iovec *__iov;
+	struct iovec __ubuf_iovec; /* Linux 6.4+ */
 	void *ubuf;
+};
+
+/* Before Linux 6.4 (de4f5fed3f23 "iov_iter: add iter_iovec() helper"). */
+struct iov_iter___old {
+	const struct iovec *iov;
 };
 
 struct msghdr {

@@ -18,6 +18,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "tests/bpf/seen.h"
+#include "tests/bpf/strategies.h"
 #include "tests/bpf/traffic.h"
 
 #define CALLS 40
@@ -283,7 +284,7 @@ static int tear_down(void **state)
 	return 0;
 }
 
-static int run_all(void)
+static int run(const char *name)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(
@@ -293,14 +294,9 @@ static int run_all(void)
 		cmocka_unit_test_setup_teardown(what_is_sent_tells_protocol_and_the_servers_errors,
 			with_what_is_sent, tear_down),
 	};
-	static const char *const all[] = {"socket", "length", "syscall"};
-	int failed = 0;
 
-	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
-		strategy = all[i];
-		failed += cmocka_run_group_tests_name(strategy, tests, NULL, NULL);
-	}
-	return failed;
+	strategy = name;
+	return cmocka_run_group_tests_name(strategy, tests, NULL, NULL);
 }
 
 int main(void)
@@ -324,7 +320,7 @@ int main(void)
 	if (!build_go())
 		go_program[0] = 0;
 	nginx = start_nginx();
-	failed = nginx < 0 ? 1 : run_all();
+	failed = nginx < 0 ? 1 : strategies_run(run, NULL);
 	if (nginx > 0) {
 		kill(nginx, SIGTERM);
 		(void)traffic_wait(nginx);

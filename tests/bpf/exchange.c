@@ -19,6 +19,7 @@
 
 #include "agent/capture.h"
 #include "common/log.h"
+#include "tests/bpf/strategies.h"
 
 struct capture *exchange_capture;
 const char *exchange_strategy;
@@ -190,19 +191,23 @@ static int tear_down(void **state)
 	return 0;
 }
 
+static const struct CMUnitTest *all;
+static size_t all_count;
+
+static int run(const char *strategy)
+{
+	exchange_strategy = strategy;
+	return _cmocka_run_group_tests(strategy, all, all_count, set_up, tear_down);
+}
+
 int exchange_main(const char *name, const struct CMUnitTest *tests, size_t count)
 {
-	static const char *const all[] = {"socket", "length", "syscall"};
-	int failed = 0;
-
 	log_init(name, LOG_INFO);
 	if (geteuid() != 0) {
 		printf("skipped: loading BPF programs needs root\n");
 		return 77;
 	}
-	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
-		exchange_strategy = all[i];
-		failed += _cmocka_run_group_tests(all[i], tests, count, set_up, tear_down);
-	}
-	return failed;
+	all = tests;
+	all_count = count;
+	return strategies_run(run, NULL);
 }
