@@ -1,7 +1,7 @@
 /*
  * What the first bytes of a message say: its protocol, and what kind of message it is.
  *
- * A message is looked at where something is to be learned (rpc_connection.h decides):
+ * A message is looked at where something is to be learned (rpc_message.h decides):
  * while the protocol is unknown, at the first bytes of an answer (errors), and at the
  * first bytes of a request where a protocol has messages that get no answer. The
  * protocols are in bpf/protocol/, a header each.

@@ -59,7 +59,7 @@ static __always_inline struct sock_now sock_now(struct sock *sk)
 	return now;
 }
 
-#include "bpf/rpc_connection.h"
+#include "bpf/rpc_call.h"
 
 static __always_inline bool is_tcp(const struct sock *sk)
 {

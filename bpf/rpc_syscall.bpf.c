@@ -67,7 +67,7 @@ static __always_inline __u64 sock_arrived(struct sock *sk)
 	return arrival_time(bpf_ktime_get_ns(), BPF_CORE_READ(icsk, icsk_ack.lrcvtime));
 }
 
-#include "bpf/rpc_connection.h"
+#include "bpf/rpc_call.h"
 
 /* ---- the system calls that move a socket's bytes */
 
