@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "tests/bench/arguments.h"
 #include "tests/bench/output.h"
 #include "tests/bpf/accuracy.h"
 
@@ -272,23 +273,13 @@ static void interrupt(int signal)
 /* ---- the program ----------------------------------------------------------------------- */
 
 static const struct argp_option option[] = {
-	{"json", 'j', "FILE", 0, "write the numbers here too", 0},
+	ARGUMENT_JSON,
 	{"protocol", 'p', "NAME", 0, "only this one", 0},
 	{"rate", 'r', "N", 0, "calls per second at moderate load, 16..100000 (2000)", 0},
 	{"seconds", 's', "N", 0, "of one run, 1..60 (2)", 0},
 	{"strategy", 't', "NAME", 0, "only this one", 0},
 	{0},
 };
-
-static double number(struct argp_state *state, const char *text, double least, double most)
-{
-	char *end;
-	double value = strtod(text, &end);
-
-	if (end == text || *end || !(value >= least && value <= most))
-		argp_error(state, "%s: a number from %.0f to %.0f is needed", text, least, most);
-	return value;
-}
 
 static bool is_strategy(const char *text)
 {
@@ -313,30 +304,24 @@ static error_t parse(int key, char *text, struct argp_state *state)
 	struct options *o = state->input;
 
 	switch (key) {
-	case 'j':
-		o->json = text;
-		return 0;
 	case 'p':
 		if (!is_protocol(text))
 			argp_error(state, "%s: no such protocol here", text);
 		o->protocol = text;
 		return 0;
 	case 'r':
-		o->rate = number(state, text, CONNECTIONS, 100000);
+		o->rate = argument_number(state, text, CONNECTIONS, 100000);
 		return 0;
 	case 's':
-		o->seconds = number(state, text, 1, 60);
+		o->seconds = argument_number(state, text, 1, 60);
 		return 0;
 	case 't':
 		if (!is_strategy(text))
 			argp_error(state, "%s: no such strategy", text);
 		o->strategy = text;
 		return 0;
-	case ARGP_KEY_ARG:
-		argp_error(state, "%s: unexpected", text);
-		return 0;
 	default:
-		return ARGP_ERR_UNKNOWN;
+		return argument_common(key, text, state, &o->json);
 	}
 }
 

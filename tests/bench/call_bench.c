@@ -24,6 +24,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "tests/bench/kernel_cost.h"
+#include "tests/bench/arguments.h"
 #include "tests/bench/output.h"
 #include "tests/bpf/traffic.h"
 
@@ -360,41 +361,25 @@ static int run_rounds(struct bench *b, struct result *r, unsigned rounds)
 }
 
 static const struct argp_option option[] = {
-	{"json", 'j', "FILE", 0, "write the numbers here too", 0},
+	ARGUMENT_JSON,
 	{"rounds", 'r', "N", 0, "rounds, 1..50 (10)", 0},
 	{"calls", 'n', "N", 0, "round trips in a run, 1..10000000 (5000)", 0},
 	{0},
 };
-
-static unsigned number(struct argp_state *state, const char *text, unsigned most)
-{
-	char *end;
-	unsigned long value = strtoul(text, &end, 10);
-
-	if (end == text || *end || value < 1 || value > most)
-		argp_error(state, "%s: a number from 1 to %u is needed", text, most);
-	return (unsigned)value;
-}
 
 static error_t parse(int key, char *text, struct argp_state *state)
 {
 	struct options *o = state->input;
 
 	switch (key) {
-	case 'j':
-		o->json = text;
-		return 0;
 	case 'r':
-		o->rounds = number(state, text, MAX_ROUNDS);
+		o->rounds = (unsigned)argument_number(state, text, 1, MAX_ROUNDS);
 		return 0;
 	case 'n':
-		o->calls = number(state, text, 10000000);
-		return 0;
-	case ARGP_KEY_ARG:
-		argp_error(state, "%s: unexpected", text);
+		o->calls = (unsigned)argument_number(state, text, 1, 10000000);
 		return 0;
 	default:
-		return ARGP_ERR_UNKNOWN;
+		return argument_common(key, text, state, &o->json);
 	}
 }
 

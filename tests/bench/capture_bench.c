@@ -15,6 +15,7 @@
 
 #include "common/clock.h"
 #include "tests/bench/captured.h"
+#include "tests/bench/arguments.h"
 #include "tests/bench/output.h"
 #include "tests/bench/report.h"
 
@@ -209,23 +210,13 @@ static void print_machine(void)
 }
 
 static const struct argp_option option[] = {
-	{"json", 'j', "FILE", 0, "write the numbers here too", 0},
+	ARGUMENT_JSON,
 	{"peer", 'p', "FILE", 0, "a BPF object to be measured beside", 0},
 	{"rounds", 'r', "N", 0, "rounds of each server, 1..50 (5)", 0},
 	{"seconds", 's', "N", 0, "of one run, 1..60 (1)", 0},
 	{"workload", 'w', "NAME", 0, "only redis, nginx, memcached or thrift", 0},
 	{0},
 };
-
-static unsigned number(struct argp_state *state, const char *text, unsigned most)
-{
-	char *end;
-	unsigned long value = strtoul(text, &end, 10);
-
-	if (end == text || *end || value < 1 || value > most)
-		argp_error(state, "%s: a number from 1 to %u is needed", text, most);
-	return (unsigned)value;
-}
 
 static bool is_workload(const char *text)
 {
@@ -240,30 +231,24 @@ static error_t parse(int key, char *text, struct argp_state *state)
 	struct options *o = state->input;
 
 	switch (key) {
-	case 'j':
-		o->json = text;
-		return 0;
 	case 'p':
 		if (access(text, R_OK))
 			argp_error(state, "%s: %s", text, strerror(errno));
 		tracer_use_peer(text);
 		return 0;
 	case 'r':
-		o->rounds = number(state, text, REPORT_ROUNDS);
+		o->rounds = (unsigned)argument_number(state, text, 1, REPORT_ROUNDS);
 		return 0;
 	case 's':
-		o->seconds = number(state, text, 60);
+		o->seconds = (unsigned)argument_number(state, text, 1, 60);
 		return 0;
 	case 'w':
 		if (!is_workload(text))
 			argp_error(state, "%s: no such workload", text);
 		o->only = text;
 		return 0;
-	case ARGP_KEY_ARG:
-		argp_error(state, "%s: unexpected", text);
-		return 0;
 	default:
-		return ARGP_ERR_UNKNOWN;
+		return argument_common(key, text, state, &o->json);
 	}
 }
 

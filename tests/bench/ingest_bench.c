@@ -20,6 +20,7 @@
 #include "analyzer/intake.h"
 #include "common/clock.h"
 #include "tests/bench/fleet.h"
+#include "tests/bench/arguments.h"
 #include "tests/bench/output.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(*(array)))
@@ -238,23 +239,12 @@ static json_t *result_json(const struct bench_case *k, const struct result *r)
 
 static error_t parse(int key, char *text, struct argp_state *state)
 {
-	const char **json = state->input;
-
-	switch (key) {
-	case 'j':
-		*json = text;
-		return 0;
-	case ARGP_KEY_ARG:
-		argp_error(state, "%s: unexpected argument", text);
-		return 0;
-	}
-	return ARGP_ERR_UNKNOWN;
+	return argument_common(key, text, state, state->input);
 }
 
 int main(int argc, char **argv)
 {
-	static const struct argp_option options[] = {
-		{"json", 'j', "FILE", 0, "Also write the numbers there", 0}, {0}};
+	static const struct argp_option options[] = {ARGUMENT_JSON, {0}};
 	static const struct argp argp = {options, parse, NULL,
 		"Measure what the analyzer pays for a window of an agent.", NULL, NULL, NULL};
 	json_t *all = json_array();

@@ -17,6 +17,7 @@
 #include "analyzer/matrix.h"
 #include "common/clock.h"
 #include "tests/bench/flops.h"
+#include "tests/bench/arguments.h"
 #include "tests/bench/output.h"
 #include "tests/bench/peak.h"
 #include "tests/bench/synthetic.h"
@@ -288,7 +289,7 @@ static int run_cases(json_t *rows, double seconds, double peak)
 /* ---- the program --------------------------------------------------------------------- */
 
 static const struct argp_option option[] = {
-	{"json", 'j', "FILE", 0, "write the numbers here too", 0},
+	ARGUMENT_JSON,
 	{"seconds", 's', "N", 0, "take about this long (80): with less, fewer steps", 0},
 	{0},
 };
@@ -298,19 +299,11 @@ static error_t parse(int key, char *text, struct argp_state *state)
 	struct options *o = state->input;
 
 	switch (key) {
-	case 'j':
-		o->json = text;
-		return 0;
 	case 's':
-		o->seconds = atof(text);
-		if (!(o->seconds >= 1 && o->seconds <= 3600))
-			argp_error(state, "--seconds %s: 1 to 3600", text);
-		return 0;
-	case ARGP_KEY_ARG:
-		argp_error(state, "%s: unexpected", text);
+		o->seconds = argument_number(state, text, 1, 3600);
 		return 0;
 	default:
-		return ARGP_ERR_UNKNOWN;
+		return argument_common(key, text, state, &o->json);
 	}
 }
 

@@ -18,6 +18,7 @@
 #include "tests/bench/churn.h"
 #include "tests/bench/held_maps.h"
 #include "tests/bench/line.h"
+#include "tests/bench/arguments.h"
 #include "tests/bench/output.h"
 #include "tests/bench/tracer.h"
 
@@ -284,45 +285,29 @@ static int run_soak(struct soak *s, const struct place *p, json_t **out)
 /* ---- the program ----------------------------------------------------------------------- */
 
 static const struct argp_option option[] = {
-	{"json", 'j', "FILE", 0, "write the numbers here too", 0},
+	ARGUMENT_JSON,
 	{"seconds", 's', "N", 0, "of the run, 20..86400 (300)", 0},
 	{"rate", 'r', "N", 0, "calls per second, 16..100000 (20000)", 0},
 	{"containers", 'c', "N", 0, "that come and go in that time, 0..100000 (1000)", 0},
 	{0},
 };
 
-static unsigned number(struct argp_state *state, const char *text, unsigned least, unsigned most)
-{
-	char *end;
-	unsigned long value = strtoul(text, &end, 10);
-
-	if (end == text || *end || value < least || value > most)
-		argp_error(state, "%s: a number from %u to %u is needed", text, least, most);
-	return (unsigned)value;
-}
-
 static error_t parse(int key, char *text, struct argp_state *state)
 {
 	struct options *o = state->input;
 
 	switch (key) {
-	case 'j':
-		o->json = text;
-		return 0;
 	case 's':
-		o->seconds = number(state, text, 20, 86400);
+		o->seconds = (unsigned)argument_number(state, text, 20, 86400);
 		return 0;
 	case 'r':
-		o->rate = number(state, text, WORKLOAD_CONNECTIONS, 100000);
+		o->rate = (unsigned)argument_number(state, text, WORKLOAD_CONNECTIONS, 100000);
 		return 0;
 	case 'c':
-		o->containers = number(state, text, 0, 100000);
-		return 0;
-	case ARGP_KEY_ARG:
-		argp_error(state, "%s: unexpected", text);
+		o->containers = (unsigned)argument_number(state, text, 0, 100000);
 		return 0;
 	default:
-		return ARGP_ERR_UNKNOWN;
+		return argument_common(key, text, state, &o->json);
 	}
 }
 

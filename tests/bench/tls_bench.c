@@ -18,6 +18,7 @@
 
 #include "agent/capture.h"
 #include "common/log.h"
+#include "tests/bench/arguments.h"
 #include "tests/bench/output.h"
 #include "tests/bpf/traffic.h"
 
@@ -205,31 +206,20 @@ struct options {
 static error_t parse(int key, char *text, struct argp_state *state)
 {
 	struct options *o = state->input;
-	char *end;
 
 	switch (key) {
-	case 'j':
-		o->json = text;
-		return 0;
 	case 'r':
-		o->rounds = (unsigned)strtoul(text, &end, 10);
-		if (*end || o->rounds < 1 || o->rounds > MAX_ROUNDS)
-			argp_error(
-				state, "-r %s: a number from 1 to %d is needed", text, MAX_ROUNDS);
-		return 0;
-	case ARGP_KEY_ARG:
-		argp_error(state, "%s: unexpected", text);
+		o->rounds = (unsigned)argument_number(state, text, 1, MAX_ROUNDS);
 		return 0;
 	default:
-		return ARGP_ERR_UNKNOWN;
+		return argument_common(key, text, state, &o->json);
 	}
 }
 
 int main(int argc, char **argv)
 {
 	static const struct argp_option option[] = {
-		{"json", 'j', "FILE", 0, "write the numbers here too", 0},
-		{"rounds", 'r', "N", 0, "rounds, 1..50 (7)", 0}, {0}};
+		ARGUMENT_JSON, {"rounds", 'r', "N", 0, "rounds, 1..50 (7)", 0}, {0}};
 	static const struct argp argp = {
 		option, parse, NULL, "Measure what looking into TLS adds.", NULL, NULL, NULL};
 	static struct sample sample[MODES][MAX_ROUNDS];
