@@ -144,6 +144,34 @@ static void add_shares(struct suspicion *s, double *gap)
 	}
 }
 
+/* How clearly a call's gap moved, in the lens where it did so most; NaN when none knows it. */
+static double moved_clearly(const struct suspicion *s, uint32_t edge)
+{
+	double most = NAN;
+
+	for (size_t l = 0; l < s->lenses; l++)
+		if (s->seen[l].part[edge].known)
+			most = fmax(most, s->seen[l].part[edge].weight);
+	return most;
+}
+
+/* 0..1: all calls of a service cross its one link, so what is wrong there is seen in each. */
+static double seen_in_all(const struct suspicion *s, uint32_t service)
+{
+	const struct entity *e = &s->f->r->graph.entity[service];
+	double moved = 0, calls = 0;
+
+	for (uint32_t i = 0; i < e->ins + e->outs; i++) {
+		double m = moved_clearly(s, i < e->ins ? e->in[i] : e->out[i - e->ins]);
+
+		if (!isnan(m)) {
+			moved += m;
+			calls++;
+		}
+	}
+	return calls ? moved / calls : 1;
+}
+
 /*
  * How well one service explains the gaps that are left: those of all calls it takes part
  * in, small ones beside the largest aside. A starved process reads late at its end of every call.
@@ -159,7 +187,7 @@ static double cover(const struct suspicion *s, uint32_t service, const double *g
 	for (uint32_t i = 0; i < e->outs; i++)
 		if (gap[e->out[i]] >= COMPARABLE * largest)
 			sum += gap[e->out[i]];
-	return sum * (1 + STARVED_BONUS * starved);
+	return sum * (1 + STARVED_BONUS * starved) * sqrt(seen_in_all(s, service));
 }
 
 static double largest_gap(const struct suspicion *s, const double *gap)

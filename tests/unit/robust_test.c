@@ -260,6 +260,20 @@ static void stretch(struct recording *r, const struct planted *p, const char *me
 	}
 }
 
+/* The same for one edge. */
+static void stretch_edge(
+	struct recording *r, const struct planted *p, const char *edge, float times)
+{
+	uint32_t entity = graph_find(&r->graph, edge);
+
+	for (uint32_t i = 0; i < r->series.columns; i++) {
+		struct series_column *c = &r->series.column[i];
+
+		for (unsigned w = p->from; c->entity == entity && w < p->to; w++)
+			c->value[w] *= strncmp(c->metric, "network_", 8) ? 1 : times;
+	}
+}
+
 static struct diagnosis ask_whole(struct recording *r, double late_s)
 {
 	struct diagnosis d;
@@ -284,6 +298,28 @@ static void a_longer_round_trip_without_lost_time_is_not_the_network(void **stat
 	stretch(&r, &p, "net_rtt_us", 8);
 	d = ask_whole(&r, 0);
 	assert_int_equal(d.candidate[0].resource, RESOURCE_CODE);
+	diagnosis_clear(&d);
+	recording_clear(&r);
+}
+
+/*
+ * All calls of a service cross its link: where those of the caller are late, if some only by a
+ * little, and the others of the callee are not, it is the caller's.
+ */
+static void a_link_is_that_of_the_service_whose_calls_are_all_late(void **state)
+{
+	struct planted p = usual();
+	struct recording r;
+	struct diagnosis d;
+
+	(void)state;
+	p.shape = SHAPE_CHAIN;
+	p.culprit = 3;
+	p.resource = RESOURCE_NETWORK;
+	planted_make(&r, &p);
+	stretch_edge(&r, &p, "s2->s3", 0.12f);
+	d = ask_whole(&r, 0);
+	assert_int_equal(d.candidate[0].resource, RESOURCE_NETWORK);
 	diagnosis_clear(&d);
 	recording_clear(&r);
 }
@@ -544,6 +580,7 @@ int main(void)
 		cmocka_unit_test(a_met_target_is_healthy),
 		cmocka_unit_test(memory_pressure_is_not_called_disk),
 		cmocka_unit_test(a_longer_round_trip_without_lost_time_is_not_the_network),
+		cmocka_unit_test(a_link_is_that_of_the_service_whose_calls_are_all_late),
 		cmocka_unit_test(a_surge_that_lengthens_every_gap_is_the_surge),
 		cmocka_unit_test(an_interval_that_ends_late_gives_the_same_answer),
 		cmocka_unit_test(an_error_target_leads_to_the_failing_service),
