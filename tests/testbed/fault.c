@@ -21,6 +21,7 @@
 #define ANTAGONIST_QUOTA 0.12
 #define QUOTA_ROOM 1.35  /* quota left, as a multiple of what is used */
 #define QUOTA_MIN 0.01   /* cores */
+#define QUOTA_STEP 0.75  /* of what was left, when that was not felt */
 #define RATE_ROOM 1.3    /* bandwidth left, likewise */
 #define MEMORY_SHARE 0.6 /* of the working set that no longer fits */
 #define HOG_MB 256       /* more than most disks cache */
@@ -160,18 +161,20 @@ static int apply_antagonist(struct fault *f, const struct site *s)
 	return start_hog(f, s, NULL);
 }
 
-static int apply_quota(struct fault *f, const struct site *s)
+static int cut_quota(struct fault *f, const struct site *s, double cores)
 {
 	char pod[SITE_PATH];
+
+	f->cores = cores < QUOTA_MIN ? QUOTA_MIN : cores;
+	return cgroups_set_quota(&s->cgroups, site_pod(s, f->service->name, pod), f->cores);
+}
+
+static int apply_quota(struct fault *f, const struct site *s)
+{
 	struct usage use;
 	int err = measure(s, f->service, &use);
-	double cores = (double)use.cpu_ns * 1e-9 * QUOTA_ROOM;
 
-	if (err)
-		return err;
-	if (cores < QUOTA_MIN)
-		cores = QUOTA_MIN;
-	return cgroups_set_quota(&s->cgroups, site_pod(s, f->service->name, pod), cores);
+	return err ? err : cut_quota(f, s, (double)use.cpu_ns * 1e-9 * QUOTA_ROOM);
 }
 
 static int apply_memory(struct fault *f, const struct site *s)
@@ -270,6 +273,11 @@ int fault_apply(
 
 	*f = (struct fault){.kind = kind, .service = service};
 	return apply[kind](f, s);
+}
+
+int fault_tighten(struct fault *f, const struct site *s)
+{
+	return f->kind == FAULT_QUOTA ? cut_quota(f, s, f->cores * QUOTA_STEP) : -ENOTSUP;
 }
 
 static int stop_hog(struct fault *f, const struct site *s)

@@ -27,7 +27,8 @@ enum fault_kind {
 struct fault {
 	enum fault_kind kind;
 	const struct service *service;
-	pid_t hog; /* the neighbour, or 0 */
+	pid_t hog;    /* the neighbour, or 0 */
+	double cores; /* of a cut quota */
 };
 
 /* "antagonist", "quota", ... */
@@ -45,6 +46,12 @@ bool fault_fits(const struct site *s, enum fault_kind kind, const struct service
 /* Apply it, measuring first, for up to eight seconds. Returns 0 or -errno, with nothing applied. */
 int fault_apply(
 	struct fault *f, const struct site *s, enum fault_kind kind, const struct service *service);
+
+/*
+ * Make one harder that nobody feels yet: a service with few requests rarely meets a quota that
+ * its mean use fits. Returns 0, -ENOTSUP for kinds that have one strength, or -errno.
+ */
+int fault_tighten(struct fault *f, const struct site *s);
 
 /* Put back what the topology says. May be called again, also when not applied. */
 int fault_undo(struct fault *f, const struct site *s);

@@ -10,6 +10,7 @@
 #include "tests/testbed/watch.h"
 
 #define DIAGNOSIS_TIMEOUT_S 75
+#define TIGHTEN_S 15 /* a fault that is not felt for so long is made harder */
 #define HEALING_TIMEOUT_S 60
 #define HEALTHY_TIMEOUT_S 120
 #define BEFORE_S 10 /* span of the p99 before the fault */
@@ -97,9 +98,9 @@ static void judge(struct trial *t)
 }
 
 /* Wait for the analyzer's word on what began after the injection. */
-static int wait_for_diagnosis(struct trial *t, struct stage *s)
+static int wait_for_diagnosis(struct trial *t, struct stage *s, struct fault *f)
 {
-	double end = t->injected + DIAGNOSIS_TIMEOUT_S;
+	double end = t->injected + DIAGNOSIS_TIMEOUT_S, harder = t->injected + TIGHTEN_S;
 
 	while (stage_now() < end) {
 		struct watch_answer a;
@@ -112,6 +113,10 @@ static int wait_for_diagnosis(struct trial *t, struct stage *s)
 			t->diagnosis_s = stage_now() - t->injected;
 			judge(t);
 			return 0;
+		}
+		if (stage_now() >= harder) {
+			fault_tighten(f, &s->site);
+			harder += TIGHTEN_S;
 		}
 		if (!stage_pause(s, POLL_S))
 			return -ECANCELED;
@@ -181,9 +186,9 @@ static int wait_for_health(struct trial *t, struct stage *s, struct fault *f)
 	return fault_undo(f, &s->site);
 }
 
-static int watch_fault(struct trial *t, struct stage *s)
+static int watch_fault(struct trial *t, struct stage *s, struct fault *f)
 {
-	int err = wait_for_diagnosis(t, s);
+	int err = wait_for_diagnosis(t, s, f);
 
 	if (!err && fault_is_fixable(t->kind))
 		err = wait_for_healing(t, s);
@@ -210,7 +215,7 @@ int trial_run(struct trial *t, struct stage *s)
 		return err;
 	}
 	t->injected = stage_now();
-	err = watch_fault(t, s);
+	err = watch_fault(t, s, &f);
 	t->during_ms = p99_ms(s, t->injected + 1,
 		isnan(t->diagnosis_s) ? stage_now() : t->injected + t->diagnosis_s + 1);
 	undone = end_fault(t, s, &f);
