@@ -28,6 +28,8 @@ static void add(struct seen *s, const struct capture_edge *e)
 	s->sum.unanswered += e->unanswered;
 	s->sum.bytes_sent += e->bytes_sent;
 	s->sum.bytes_received += e->bytes_received;
+	s->sum.retransmits += e->retransmits;
+	s->sum.segments_sent += e->segments_sent;
 	s->sum.rtt_us = e->rtt_us;
 	s->sum.connect_us = e->connect_us;
 	hist_merge(&s->sum.latency, &e->latency);
