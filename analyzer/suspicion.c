@@ -169,7 +169,7 @@ static double seen_in_all(const struct suspicion *s, uint32_t service)
 			calls++;
 		}
 	}
-	return calls ? moved / calls : 1;
+	return calls > 0 ? moved / calls : 1;
 }
 
 /*
