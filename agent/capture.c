@@ -418,7 +418,7 @@ static void support_strategy(const struct capture *c, size_t rank,
 	void (*line)(void *ctx, const char *feature, const char *how, const char *blind), void *ctx)
 {
 	const struct strategy *s = &strategies[rank];
-	char feature[32], how[256], hooks[128] = "";
+	char feature[32], how[REFUSAL + 8], hooks[128] = "";
 	const char *refusal = c->refusal[rank];
 
 	name_hooks(s, hooks, sizeof(hooks));
