@@ -37,8 +37,8 @@ struct actuator_limits {
 void actuator_limits_default(struct actuator_limits *l);
 
 struct actuator_options {
-	const char *
-		state_dir; /* journal, action log and the kill switch; made if missing, and above */
+	/* Journal, action log and the kill switch; made if missing, with what is above. */
+	const char *state_dir;
 	enum actuator_mode mode;
 	const char *const *allow; /* globs on the cgroup path, `*` crosses slashes; NULL-terminated;
 				     NULL or empty = nothing is allowed */

@@ -47,8 +47,7 @@ struct capture_edge {
 	float rtt_us;        /* smoothed, mean over connections; NaN = absent */
 	float connect_us;    /* worst in the window; NaN = no connection was opened */
 	struct hist latency; /* first request byte .. last response byte */
-	struct hist
-		self; /* server: latency less own calls; counts only calls where that is known */
+	struct hist self;    /* server: latency less own calls, of calls where that is known */
 };
 
 /* Name of the strategy at `rank`, 0 = the best; NULL past the last. */

@@ -26,6 +26,7 @@ struct cli_sort {
 	const char *name;
 	char key;                     /* in the live view */
 	const char *container, *edge; /* metric of the one or field of the other; both NULL: name */
+	bool worst;                   /* of a container's edges the largest counts, not the sum */
 };
 
 /* What of a window is shown. */

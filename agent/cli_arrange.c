@@ -7,16 +7,16 @@
 
 /* A column to sort by, largest first: of the container, or of its edges. */
 static const struct cli_sort sorts[] = {
-	{"cpu", 'c', "cpu_cores", NULL},
-	{"throttled", 't', "cpu_throttled_ratio", NULL},
-	{"runq", 'r', "cpu_runq_ratio", NULL},
-	{"mem", 'm', "mem_bytes", NULL},
-	{"iowait", 'i', "blk_wait_ratio", NULL},
-	{"calls", 'a', NULL, "calls_per_s"},
-	{"errors", 'e', NULL, "errors"},
-	{"p50", '5', NULL, "p50_us"},
-	{"p99", '9', NULL, "p99_us"},
-	{"name", 'n', NULL, NULL},
+	{"cpu", 'c', "cpu_cores", NULL, false},
+	{"throttled", 't', "cpu_throttled_ratio", NULL, false},
+	{"runq", 'r', "cpu_runq_ratio", NULL, false},
+	{"mem", 'm', "mem_bytes", NULL, false},
+	{"iowait", 'i', "blk_wait_ratio", NULL, false},
+	{"calls", 'a', NULL, "calls_per_s", false},
+	{"errors", 'e', NULL, "errors", false},
+	{"p50", '5', NULL, "p50_us", true},
+	{"p99", '9', NULL, "p99_us", true},
+	{"name", 'n', NULL, NULL, false},
 };
 
 #define SORTS (sizeof(sorts) / sizeof(*sorts))
@@ -69,7 +69,7 @@ static int compare_rows(const void *x, const void *y)
 	return order;
 }
 
-/* A new array of those in `all` that are wanted, sorted; NULL without memory. */
+/* A new array of those in `all` that are wanted, sorted; empty without memory. */
 static json_t *arranged(const json_t *all, const json_t *window, const struct cli_view *v,
 	bool (*wanted)(const json_t *o, const json_t *window, const char *filter),
 	double (*value)(const json_t *o, const json_t *window, const struct cli_sort *s))
@@ -144,7 +144,7 @@ static double container_value(const json_t *c, const json_t *window, const struc
 		if (isnan(value))
 			value = one;
 		else
-			value = s->key == '5' || s->key == '9' ? fmax(value, one) : value + one;
+			value = s->worst ? fmax(value, one) : value + one;
 	}
 	return value;
 }

@@ -5,6 +5,7 @@
 
 #include "tests/bpf/protocol_facts.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -55,6 +56,25 @@ pid_t start_node(
 	snprintf(path, sizeof(path), SAGE_CLIENTS "/%s", script);
 	snprintf(number, sizeof(number), "%u", port);
 	return traffic_exec(g, (char *[]){"node", path, (char *)(uintptr_t)kind, number, NULL});
+}
+
+int run_before_responder(const char *kind, int least, struct both *b)
+{
+	pid_t responder;
+	uint16_t port;
+	int answered;
+
+	need_clients();
+	close(traffic_listen(&port));
+	*b = seen_between(&front, &back, port);
+	responder = start_node(&back, "responder.js", kind, port);
+	close(traffic_connect(port));
+	assert_int_equal(traffic_wait(start_node(&front, "client.js", kind, port)), 0);
+	kill(responder, SIGTERM);
+	answered = traffic_wait(responder);
+	assert_true(answered >= least);
+	assert_int_equal(seen_wait(capture, b, (uint64_t)answered), 0);
+	return answered;
 }
 
 void assert_protocol(const struct both *b, unsigned protocol)

@@ -32,6 +32,13 @@ void need_clients(void);
 pid_t start_node(
 	const struct traffic_cgroup *g, const char *script, const char *kind, uint16_t port);
 
+/*
+ * Run a client library from npm before a responder of ours that speaks its protocol (clients/),
+ * until both have ended. Gives how many calls the responder answered, at least `least`; *b waits
+ * for them.
+ */
+int run_before_responder(const char *kind, int least, struct both *b);
+
 void assert_protocol(const struct both *b, unsigned protocol);
 
 /* Start the servers, run the tests once per strategy the kernel offers, stop them: main()'s status.

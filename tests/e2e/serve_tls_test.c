@@ -26,41 +26,6 @@
 static int port;
 static pid_t analyzer;
 
-static void make_certificates(void)
-{
-	char command[2048];
-
-	snprintf(command, sizeof(command),
-		"cd %s && exec 2>openssl.log && printf 'subjectAltName=DNS:analyzer' > ext && "
-		"for ca in servers agents stranger; do "
-		"openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes "
-		"-keyout $ca.key -out $ca.pem -subj /CN=$ca -days 2 && "
-		"openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes "
-		"-keyout $ca-node.key -out $ca-node.csr -subj /CN=analyzer && "
-		"openssl x509 -req -in $ca-node.csr -CA $ca.pem -CAkey $ca.key -CAcreateserial "
-		"-out $ca-node.pem -days 2 -extfile ext || exit 1; done",
-		transport_dir);
-	run_command(command);
-}
-
-static const char *in_dir(const char *name)
-{
-	static char path[8][128];
-	static unsigned next;
-	char *out = path[next++ % 8];
-
-	snprintf(out, sizeof(path[0]), "%s/%s", transport_dir, name);
-	return out;
-}
-
-static struct net_tls tls_with(const char *cert, const char *key)
-{
-	return (struct net_tls){.ca_file = in_dir("servers.pem"),
-		.cert_file = in_dir(cert),
-		.key_file = in_dir(key),
-		.server_name = "analyzer"};
-}
-
 /* One that nobody has now. */
 static int free_port(void)
 {
@@ -103,7 +68,7 @@ static int stop(void **state)
 
 static void an_agent_of_the_agents_ca_is_served(void **state)
 {
-	struct net_tls tls = tls_with("agents-node.pem", "agents-node.key");
+	struct net_tls tls = tls_of("servers.pem", "agents-node.pem", "agents-node.key");
 	struct uplink *u = agent_to(port, NULL, &tls);
 
 	(void)state;
@@ -154,8 +119,8 @@ static void a_stranger_gets_no_answer(void **state)
 {
 	(void)state;
 	/* the same malformed request is answered when an agent makes it */
-	assert_int_equal(ask_as(tls_with("agents-node.pem", "agents-node.key")), 0);
-	assert_true(ask_as(tls_with("stranger-node.pem", "stranger-node.key")) < 0);
+	assert_int_equal(ask_as(tls_of("servers.pem", "agents-node.pem", "agents-node.key")), 0);
+	assert_true(ask_as(tls_of("servers.pem", "stranger-node.pem", "stranger-node.key")) < 0);
 }
 
 int main(void)

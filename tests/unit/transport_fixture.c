@@ -45,6 +45,41 @@ void run_command(const char *command)
 	assert_int_equal(status, 0);
 }
 
+const char *in_dir(const char *name)
+{
+	static char path[8][128];
+	static unsigned next;
+	char *out = path[next++ % 8];
+
+	snprintf(out, sizeof(path[0]), "%s/%s", transport_dir, name);
+	return out;
+}
+
+void make_certificates(void)
+{
+	char command[2048];
+
+	snprintf(command, sizeof(command),
+		"cd %s && exec 2>openssl.log && printf 'subjectAltName=DNS:analyzer' > ext && "
+		"for ca in servers agents stranger; do "
+		"openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes "
+		"-keyout $ca.key -out $ca.pem -subj /CN=$ca -days 2 && "
+		"openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes "
+		"-keyout $ca-node.key -out $ca-node.csr -subj /CN=analyzer && "
+		"openssl x509 -req -in $ca-node.csr -CA $ca.pem -CAkey $ca.key -CAcreateserial "
+		"-out $ca-node.pem -days 2 -extfile ext || exit 1; done",
+		transport_dir);
+	run_command(command);
+}
+
+struct net_tls tls_of(const char *ca, const char *cert, const char *key)
+{
+	return (struct net_tls){.ca_file = in_dir(ca),
+		.cert_file = in_dir(cert),
+		.key_file = in_dir(key),
+		.server_name = "analyzer"};
+}
+
 int remove_dir(void **state)
 {
 	char command[128];

@@ -25,6 +25,18 @@ int remove_dir(void **state);
 pid_t spawn_helper(char *const arguments[]);
 void run_command(const char *command);
 
+/* The path of a file in transport_dir: one of eight static buffers, used in turn. */
+const char *in_dir(const char *name);
+
+/*
+ * In transport_dir: the CAs servers, agents and stranger (NAME.pem), and of each a certificate
+ * and key for DNS name "analyzer" (NAME-node.pem, NAME-node.key).
+ */
+void make_certificates(void);
+
+/* One side of a connection, by the names of files in transport_dir. */
+struct net_tls tls_of(const char *ca, const char *cert, const char *key);
+
 struct analyzer {
 	pthread_mutex_t lock;
 	pthread_cond_t happened;
