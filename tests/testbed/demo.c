@@ -193,12 +193,14 @@ static size_t inject(struct stage *s, struct trial *t, size_t count, struct repo
 	for (; done < count; done++) {
 		if (!stage_pause(s, HEALTH_GAP_S))
 			break;
-		health->false_alarms += watch_incidents(&s->api, &mark, healthy);
-		health->healthy_s += stage_now() - healthy;
 		announce(&t[done], done + 1, count);
 		if (trial_run(&t[done], s))
 			break;
 		announce_end(&t[done]);
+		/* The window in which the fault began is the fault's. */
+		health->false_alarms += watch_incidents(
+			&s->api, &mark, healthy, t[done].injected - stage_window_s(s));
+		health->healthy_s += t[done].injected - healthy;
 		watch_mark(&s->api, &mark);
 		healthy = stage_now();
 	}

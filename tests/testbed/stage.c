@@ -31,6 +31,11 @@ double stage_now(void)
 	return (double)clock_wall_ns() * 1e-9;
 }
 
+double stage_window_s(const struct stage *s)
+{
+	return strtod(s->options.window_s, NULL); /* the analyzer has checked it */
+}
+
 static pid_t start(struct stage *s, enum stage_part part, char *const argv[])
 {
 	char log[SITE_PATH];

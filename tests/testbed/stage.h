@@ -59,4 +59,7 @@ double stage_p99_ms(const struct stage *s, double from, double to);
 /* Unix seconds. */
 double stage_now(void);
 
+/* The analyzer's window. */
+double stage_window_s(const struct stage *s);
+
 #endif

@@ -17,6 +17,7 @@
 #define FINE_S 4    /* this long under the target means recovered */
 #define RELEASE_TIMEOUT_S 10
 #define POLL_S 0.5
+#define SEEN_WINDOWS 2 /* of the fault, before an answer can be about it */
 
 /* How often a kind is drawn in a round: the two network kinds share one turn. */
 static size_t draw_kinds(enum fault_kind *kind, struct random *r)
@@ -101,11 +102,12 @@ static void judge(struct trial *t)
 static int wait_for_diagnosis(struct trial *t, struct stage *s, struct fault *f)
 {
 	double end = t->injected + DIAGNOSIS_TIMEOUT_S, harder = t->injected + TIGHTEN_S;
+	double seen = t->injected + SEEN_WINDOWS * stage_window_s(s);
 
 	while (stage_now() < end) {
 		struct watch_answer a;
 
-		if (watch_diagnosis(&s->api, &t->mark, &a)) {
+		if (watch_diagnosis(&s->api, &t->mark, seen, &a)) {
 			snprintf(t->verdict, sizeof(t->verdict), "%.15s", a.verdict);
 			snprintf(t->said_service, sizeof(t->said_service), "%s", a.service);
 			snprintf(t->said_resource, sizeof(t->said_resource), "%s", a.resource);
@@ -186,6 +188,19 @@ static int wait_for_health(struct trial *t, struct stage *s, struct fault *f)
 	return fault_undo(f, &s->site);
 }
 
+/* What a false alarm did goes back, and its incident ends, before the next fault comes. */
+static int wait_for_quiet(struct stage *s)
+{
+	double end = stage_now() + HEALTHY_TIMEOUT_S;
+
+	while (!watch_is_quiet(&s->api) && stage_now() < end) {
+		watch_release(&s->api);
+		if (!stage_pause(s, POLL_S))
+			return -ECANCELED;
+	}
+	return 0;
+}
+
 static int watch_fault(struct trial *t, struct stage *s, struct fault *f)
 {
 	int err = wait_for_diagnosis(t, s, f);
@@ -197,10 +212,12 @@ static int watch_fault(struct trial *t, struct stage *s, struct fault *f)
 
 int trial_run(struct trial *t, struct stage *s)
 {
-	struct fault f;
+	int err = wait_for_quiet(s), undone;
 	double now = stage_now();
-	int err, undone;
+	struct fault f;
 
+	if (err)
+		return err;
 	t->undone = t->healthy = t->diagnosis_s = t->recovered_s = t->after_ms = (double)NAN;
 	t->probability = (double)NAN;
 	snprintf(t->verdict, sizeof(t->verdict), "none");

@@ -33,7 +33,8 @@ struct trial {
 size_t trial_draw(struct trial *t, size_t count, const struct topology *topology,
 	const struct site *site, uint64_t seed);
 
-/* Run one on a healthy stage. Returns 0, -ECANCELED when the stage stopped, or -errno. */
+/* Run one, once no incident is open and no action held. Returns 0, -ECANCELED when the stage
+ * stopped, or -errno. */
 int trial_run(struct trial *t, struct stage *stage);
 
 #endif

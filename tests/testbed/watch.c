@@ -52,7 +52,8 @@ void watch_mark(struct api *a, struct watch_mark *mark)
 	mark->action = newest(a, ACTIONS, mark->action);
 }
 
-bool watch_diagnosis(struct api *a, const struct watch_mark *mark, struct watch_answer *answer)
+bool watch_diagnosis(
+	struct api *a, const struct watch_mark *mark, double seen_s, struct watch_answer *answer)
 {
 	json_t *incidents = api_get(a, INCIDENTS), *incident;
 	bool found = false;
@@ -63,7 +64,8 @@ bool watch_diagnosis(struct api *a, const struct watch_mark *mark, struct watch_
 	{
 		const json_t *diagnosis = json_object_get(incident, "diagnosis");
 
-		if (!json_is_object(diagnosis) || !(api_number(incident, "id") > mark->incident))
+		if (!(api_number(incident, "id") > mark->incident) ||
+			!(api_number(diagnosis, "to") >= seen_s))
 			continue;
 		take_answer(diagnosis, answer);
 		found = true;
@@ -167,7 +169,8 @@ bool watch_is_quiet(struct api *a)
 	return quiet;
 }
 
-unsigned watch_incidents(struct api *a, const struct watch_mark *mark, double since_s)
+unsigned watch_incidents(
+	struct api *a, const struct watch_mark *mark, double since_s, double until_s)
 {
 	json_t *incidents = api_get(a, INCIDENTS), *one;
 	unsigned count = 0;
@@ -176,7 +179,8 @@ unsigned watch_incidents(struct api *a, const struct watch_mark *mark, double si
 	json_array_foreach(incidents, i, one)
 	{
 		count += api_number(one, "id") > mark->incident &&
-			 api_number(one, "started") >= since_s;
+			 api_number(one, "started") >= since_s &&
+			 api_number(one, "started") < until_s;
 	}
 	json_decref(incidents);
 	return count;

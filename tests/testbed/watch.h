@@ -32,8 +32,12 @@ struct watch_mark {
 
 void watch_mark(struct api *a, struct watch_mark *mark);
 
-/* The diagnosis of the first incident after the mark that has one. */
-bool watch_diagnosis(struct api *a, const struct watch_mark *mark, struct watch_answer *answer);
+/*
+ * The diagnosis of the first incident after the mark that has one of windows up to `seen_s` or
+ * later: what was said of earlier ones is no word on a fault that had only begun.
+ */
+bool watch_diagnosis(
+	struct api *a, const struct watch_mark *mark, double seen_s, struct watch_answer *answer);
 
 /* The newest action after the mark that changed a cgroup: "service knob old -> new". */
 bool watch_action(struct api *a, const struct watch_mark *mark, char *action, size_t action_size,
@@ -46,10 +50,11 @@ unsigned watch_release(struct api *a);
 bool watch_is_quiet(struct api *a);
 
 /*
- * How many incidents there were after the mark that began at `since_s` or later: one that began
+ * How many incidents there were after the mark that began in [since_s, until_s): one that began
  * before belongs to the fault, however late it was noticed.
  */
-unsigned watch_incidents(struct api *a, const struct watch_mark *mark, double since_s);
+unsigned watch_incidents(
+	struct api *a, const struct watch_mark *mark, double since_s, double until_s);
 
 /* The latency target in ms; NAN when there is none yet. */
 double watch_target_ms(struct api *a);
