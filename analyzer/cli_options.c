@@ -45,7 +45,10 @@ void option_slo(struct argp_state *state, const char *entity, struct option_slo 
 }
 
 static const struct argp_option common_options[] = {
-	{"method", 'm', "METHOD", 0, "guarded (default), faithful or robust", 0},
+	{"method", 'm', "METHOD", 0,
+		"guarded (default), faithful, robust, or one to compare with: autoscale50, "
+		"autoscale70, thresholds, nsigma, ediagnosis, random-walk, deepest, circa",
+		0},
 	{"json", 'j', NULL, 0, "Print JSON", 0},
 	{0},
 };
@@ -60,16 +63,26 @@ static error_t take_dir(struct argp_state *state, struct option_common *c)
 	return 0;
 }
 
+/* What takes several recordings takes several methods, and all of them by one word. */
+static void take_method(struct argp_state *state, struct option_common *c, const char *text)
+{
+	bool all = c->most > 1 && !strcmp(text, "all");
+
+	if (!all && !method_parse(text, &c->method))
+		argp_error(state, "--method: '%s' is none of %s%s", text, method_names(),
+			c->most > 1 ? ", all" : "");
+	for (int m = 0; all && m < METHODS; m++)
+		c->methods[m] = true;
+	c->methods[c->method] = true;
+}
+
 static error_t parse_common(int key, char *text, struct argp_state *state)
 {
 	struct option_common *c = state->input;
 
 	switch (key) {
 	case 'm':
-		if (!method_parse(text, &c->method))
-			argp_error(
-				state, "--method: '%s' is none of guarded, faithful, robust", text);
-		c->methods[c->method] = true;
+		take_method(state, c, text);
 		return 0;
 	case 'j':
 		c->json = true;

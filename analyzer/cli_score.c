@@ -48,7 +48,7 @@ static error_t parse(int key, char *text, struct argp_state *state)
 
 static const struct argp parser = {options, parse, "DIR...",
 	"Diagnose every incident of truth.csv, and as many healthy stretches, and count the "
-	"right answers. --method may be repeated.",
+	"right answers. --method may be repeated; all stands for every one.",
 	option_common_child, NULL, NULL};
 
 static int keep(struct run *run, const struct score_case *c)

@@ -10,13 +10,28 @@
 #include "analyzer/model.h"
 
 enum method {
-	METHOD_GUARDED,  /* default: counterfactuals among candidates that themselves moved */
-	METHOD_FAITHFUL, /* the published search, nothing else */
-	METHOD_ROBUST,   /* before a model exists: self-time shift and robust scores */
+	METHOD_GUARDED,     /* default: counterfactuals among candidates that themselves moved */
+	METHOD_FAITHFUL,    /* the published search, nothing else */
+	METHOD_ROBUST,      /* before a model exists: self-time shift and robust scores */
+	METHOD_AUTOSCALE50, /* from here on: simpler methods to compare with, see baseline.h */
+	METHOD_AUTOSCALE70,
+	METHOD_THRESHOLDS,
+	METHOD_NSIGMA,
+	METHOD_EDIAGNOSIS,
+	METHOD_RANDOM_WALK,
+	METHOD_DEEPEST,
+	METHOD_CIRCA,
 	METHODS
 };
 
 const char *method_name(enum method m);
+
+/* All names, for messages: "guarded, faithful, ...". */
+const char *method_names(void);
+
+/* Does it ask a trained model? */
+bool method_learns(enum method m);
+
 bool method_parse(const char *name, enum method *out);
 
 /*

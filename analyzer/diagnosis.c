@@ -1,6 +1,7 @@
 #include "analyzer/diagnosis.h"
 
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,27 @@ static const char *const verdict_names[] = {
 const char *verdict_name(enum verdict v)
 {
 	return verdict_names[v];
+}
+
+void diagnosis_begin(
+	struct diagnosis *d, const char *method, const struct slo *slo, double from_s, double to_s)
+{
+	*d = (struct diagnosis){.from_s = from_s,
+		.to_s = to_s,
+		.slo_entity = slo->entity,
+		.counterfactual = {NAN, NAN, slo->target, NAN}};
+	snprintf(d->method, sizeof(d->method), "%s", method);
+	snprintf(d->slo_metric, sizeof(d->slo_metric), "%s", slo->metric);
+}
+
+void diagnosis_unknown(struct diagnosis *d, const char *format, ...)
+{
+	va_list args;
+
+	d->verdict = VERDICT_UNKNOWN;
+	va_start(args, format);
+	vsnprintf(d->why, sizeof(d->why), format, args);
+	va_end(args);
 }
 
 void diagnosis_clear(struct diagnosis *d)

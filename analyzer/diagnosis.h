@@ -40,7 +40,7 @@ struct counterfactual {
 
 struct diagnosis {
 	enum verdict verdict;
-	char method[32];     /* "faithful", "guarded", "robust" */
+	char method[32];     /* its name, as in diagnose.h */
 	char why[256];       /* for unknown: the reason; else a one-sentence summary */
 	double from_s, to_s; /* the incident */
 	uint32_t slo_entity;
@@ -53,7 +53,15 @@ struct diagnosis {
 	double seconds;                       /* time it took */
 };
 
+/* An empty answer about [from_s, to_s), without a verdict yet. */
+void diagnosis_begin(
+	struct diagnosis *d, const char *method, const struct slo *slo, double from_s, double to_s);
+
 void diagnosis_clear(struct diagnosis *d);
+
+/* Set the verdict, and why. */
+void diagnosis_unknown(struct diagnosis *d, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
 
 /* Put the candidates in order: best score first, ties by number. */
 void diagnosis_rank(struct diagnosis *d);

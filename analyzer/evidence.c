@@ -17,8 +17,13 @@ const char *evidence_of_gap(const struct suspicion *s, uint32_t edge)
 	return edge != GRAPH_NONE && s->seen[0].part[edge].derived ? l->client : l->network;
 }
 
-static void add_evidence(
-	struct diagnosis *d, uint32_t entity, const char *metric, const struct shift *s)
+int evidence_begin(struct diagnosis *d)
+{
+	d->evidence = calloc(EVIDENCES, sizeof(*d->evidence));
+	return d->evidence ? 0 : -ENOMEM;
+}
+
+void evidence_add(struct diagnosis *d, uint32_t entity, const char *metric, const struct shift *s)
 {
 	struct evidence *e;
 
@@ -47,7 +52,7 @@ static bool add_series(
 
 	free(value);
 	if (known)
-		add_evidence(d, entity, metric, &shift);
+		evidence_add(d, entity, metric, &shift);
 	return known;
 }
 
@@ -73,7 +78,7 @@ static void add_own_part(struct diagnosis *d, const struct suspicion *s, uint32_
 	if (own->derived)
 		add_latency(d, s, service);
 	else
-		add_evidence(d, service, s->lens[0].self, &own->shift);
+		evidence_add(d, service, s->lens[0].self, &own->shift);
 }
 
 static void add_gap(struct diagnosis *d, const struct suspicion *s, uint32_t edge)
@@ -84,7 +89,7 @@ static void add_gap(struct diagnosis *d, const struct suspicion *s, uint32_t edg
 	if (!gap->known)
 		return;
 	if (!gap->derived) {
-		add_evidence(d, edge, l->network, &gap->shift);
+		evidence_add(d, edge, l->network, &gap->shift);
 		return;
 	}
 	add_series(d, s, edge, l->client);
@@ -103,18 +108,17 @@ static void add_service_evidence(struct diagnosis *d, const struct suspicion *s,
 	}
 	for (int i = 0; i < RESOURCES; i++)
 		if (p->moved[i].strength > 0.05)
-			add_evidence(d, p->moved[i].entity, p->moved[i].metric, &p->moved[i].shift);
+			evidence_add(d, p->moved[i].entity, p->moved[i].metric, &p->moved[i].shift);
 }
 
 int evidence_list(struct diagnosis *d, const struct suspicion *s, const struct shift *slo)
 {
-	d->evidence = calloc(EVIDENCES, sizeof(*d->evidence));
-	if (!d->evidence)
+	if (evidence_begin(d))
 		return -ENOMEM;
-	add_evidence(d, d->slo_entity, d->slo_metric, slo);
+	evidence_add(d, d->slo_entity, d->slo_metric, slo);
 	for (size_t i = 0; i < d->candidates && i < EXPLAINED; i++) {
 		if (d->candidate[i].resource == RESOURCE_WORKLOAD)
-			add_evidence(d, s->entry, "requests_per_s", &s->rate);
+			evidence_add(d, s->entry, "requests_per_s", &s->rate);
 		else
 			add_service_evidence(d, s, d->candidate[i].service);
 	}

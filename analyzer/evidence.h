@@ -8,6 +8,12 @@
 #include "analyzer/diagnosis.h"
 #include "analyzer/suspicion.h"
 
+/* Get room for what is found. Returns 0 or -ENOMEM. */
+int evidence_begin(struct diagnosis *d);
+
+/* Add how far a metric moved, if it is not listed yet and there is room left. */
+void evidence_add(struct diagnosis *d, uint32_t entity, const char *metric, const struct shift *s);
+
 /*
  * Fill in the evidence for the target (whose shift is given) and the first candidates. Returns 0 or
  * -ENOMEM.

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "analyzer/frame.h"
+#include "analyzer/evidence.h"
 #include "analyzer/search.h"
 
 #define ROUNDS 3           /* services in an answer, at most */
@@ -145,27 +145,18 @@ static int list_evidence(struct diagnosis *d, const struct frame *f)
 {
 	float *value = malloc((f->total + 1) * sizeof(*value));
 
-	d->evidence = calloc(1 + ROUNDS, sizeof(*d->evidence));
-	if (!value || !d->evidence) {
+	if (!value || evidence_begin(d)) {
 		free(value);
 		return -ENOMEM;
 	}
-	for (size_t i = 0; i <= d->candidates && d->evidences <= ROUNDS; i++) {
+	for (size_t i = 0; i <= d->candidates; i++) {
 		uint32_t entity = i ? d->candidate[i - 1].service : d->slo_entity;
 		const char *metric = i ? d->candidate[i - 1].metric : d->slo_metric;
-		struct evidence *e = &d->evidence[d->evidences];
 		struct shift s;
 
-		if ((i && !d->candidate[i - 1].culprit) ||
-			!frame_gather(f, entity, metric, value) || !frame_shift(f, value, 1e-9, &s))
-			continue;
-		*e = (struct evidence){.entity = entity,
-			.normal = s.normal,
-			.observed = s.observed,
-			.sigmas = s.sigmas,
-			.since_s = s.since_s};
-		snprintf(e->metric, sizeof(e->metric), "%s", metric);
-		d->evidences++;
+		if ((!i || d->candidate[i - 1].culprit) && frame_gather(f, entity, metric, value) &&
+			frame_shift(f, value, 1e-9, &s))
+			evidence_add(d, entity, metric, &s);
 	}
 	free(value);
 	return 0;
@@ -205,16 +196,12 @@ static void say_why_not(struct diagnosis *d, const struct recording *r, const st
 int faithful_search(struct diagnosis *d, const struct recording *r, const struct slo *slo,
 	double from_s, double to_s, const bool *use, const struct model *m)
 {
-	struct diagnosis fresh = {.from_s = from_s,
-		.to_s = to_s,
-		.slo_entity = slo->entity,
-		.method = "faithful",
-		.counterfactual = {NAN, NAN, slo->target, NAN}};
+	struct diagnosis fresh;
 	struct search s;
 	struct greedy y = {.s = &s, .d = &fresh};
 	int err = m ? search_open(&s, m, r, slo, from_s, to_s) : -ENODATA;
 
-	snprintf(fresh.slo_metric, sizeof(fresh.slo_metric), "%s", slo->metric);
+	diagnosis_begin(&fresh, "faithful", slo, from_s, to_s);
 	if (err == -ENODATA) {
 		say_why_not(&fresh, r, slo);
 		err = 0;

@@ -101,7 +101,7 @@ static int train(struct inquiry *q, const struct slo *slo)
 int inquiry_diagnose(
 	struct inquiry *q, const struct slo *slo, double from_s, double to_s, struct diagnosis *d)
 {
-	bool ask = q->method != METHOD_ROBUST && search_missed(q->r, slo, from_s, to_s);
+	bool ask = method_learns(q->method) && search_missed(q->r, slo, from_s, to_s);
 	uint64_t start_ns = clock_monotonic_ns();
 	int error = 0;
 

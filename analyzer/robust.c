@@ -2,14 +2,13 @@
 
 #include <errno.h>
 #include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "analyzer/evidence.h"
+#include "analyzer/premise.h"
 
-#define NORMALS_WANTED 5
 #define LEAST_SCORE 0.15    /* below that nothing is blamed */
 #define EQUAL_SUSPECT 0.5   /* of the first one's score: as guilty */
 #define LESSER_SUSPECT 0.25 /* of the first one's score: guilty if the target is missed without */
@@ -156,17 +155,6 @@ static void estimate_restored(
 	c->probability = 0.5 * erfc((c->restored - c->target) / (slo->spread * sqrt(2)));
 }
 
-static void __attribute__((format(printf, 2, 3)))
-unknown(struct diagnosis *d, const char *format, ...)
-{
-	va_list args;
-
-	d->verdict = VERDICT_UNKNOWN;
-	va_start(args, format);
-	vsnprintf(d->why, sizeof(d->why), format, args);
-	va_end(args);
-}
-
 static void summarise(struct diagnosis *d, const struct suspicion *s)
 {
 	const struct candidate *c = &d->candidate[0];
@@ -186,113 +174,55 @@ static void summarise(struct diagnosis *d, const struct suspicion *s)
 			c->metric[0] && strcmp(c->metric, "latent") ? c->metric : "no resource");
 }
 
-static void healthy(struct diagnosis *d, double observed)
+static void conclude(struct diagnosis *d, const struct suspicion *s, const struct premise *p)
 {
-	d->verdict = VERDICT_HEALTHY;
-	snprintf(d->why, sizeof(d->why), "the target was met in every window");
-	d->counterfactual.restored = observed;
-}
-
-static void conclude(
-	struct diagnosis *d, const struct suspicion *s, const struct shift *slo, bool missed)
-{
-	if (!missed) {
-		healthy(d, slo->observed);
+	if (!p->missed) {
+		premise_healthy(d, p->slo.observed);
 		return;
 	}
 	if (!d->candidates || d->candidate[0].score < LEAST_SCORE) {
-		unknown(d, s->lenses
-				   ? "no service's own time and no gap between services rose "
-				     "enough to explain it"
-				   : "no latencies along the calls, and no resource moved enough");
+		diagnosis_unknown(d, "%s",
+			s->lenses ? "no service's own time and no gap between services rose "
+				    "enough to explain it"
+				  : "no latencies along the calls, and no resource moved enough");
 		return;
 	}
 	d->verdict = VERDICT_DIAGNOSED;
-	choose_culprits(d, s, slo);
-	estimate_restored(d, s, slo);
+	choose_culprits(d, s, &p->slo);
+	estimate_restored(d, s, &p->slo);
 	summarise(d, s);
-}
-
-static bool target_missed(const struct frame *f, const float *value, double target)
-{
-	for (size_t i = f->normals; i < f->total; i++)
-		if ((double)value[i] > target)
-			return true;
-	return false;
-}
-
-static double known_median(const struct frame *f, const float *value)
-{
-	memcpy(f->scratch, value + f->normals, (f->total - f->normals) * sizeof(*value));
-	return frame_median(f->scratch, f->total - f->normals);
-}
-
-/* Everything that needs no ranking: what was missed, and whether there is something to rank. */
-static bool begin(struct diagnosis *d, const struct frame *f, const struct slo *slo, float *value,
-	struct shift *shift)
-{
-	if (!frame_gather(f, slo->entity, slo->metric, value)) {
-		unknown(d, "the recording has no %s of %.120s", slo->metric,
-			f->r->graph.entity[slo->entity].name);
-		return false;
-	}
-	d->counterfactual.observed = known_median(f, value);
-	if (isnan(d->counterfactual.observed)) {
-		unknown(d, "no window of the interval has a value of %s", slo->metric);
-		return false;
-	}
-	if (f->normals < NORMALS_WANTED && !target_missed(f, value, slo->target)) {
-		healthy(d, d->counterfactual.observed);
-		return false;
-	}
-	if (f->normals < NORMALS_WANTED) {
-		unknown(d, "only %zu normal windows to compare with, %d are needed", f->normals,
-			NORMALS_WANTED);
-		return false;
-	}
-	return frame_shift(f, value, fmax(1e-9, 0.05 * fabs(slo->target)), shift);
 }
 
 static int rank(struct diagnosis *d, const struct frame *f, const struct slo *slo)
 {
-	float *value = malloc((f->total + 1) * sizeof(*value));
+	struct premise p;
 	struct suspicion s;
-	struct shift shift;
-	bool missed;
-	int error = 0;
+	int error = premise_check(&p, d, f, slo);
 
-	if (!value)
-		return -ENOMEM;
-	if (begin(d, f, slo, value, &shift)) {
-		missed = target_missed(f, value, slo->target);
-		error = suspicion_open(&s, f, slo);
-		if (!error) {
-			error = list_candidates(d, &s);
-			if (!error)
-				error = evidence_list(d, &s, &shift);
-			if (!error)
-				conclude(d, &s, &shift, missed);
-			suspicion_close(&s);
-		}
-	}
-	free(value);
+	if (error <= 0)
+		return error;
+	error = suspicion_open(&s, f, slo);
+	if (error)
+		return error;
+	error = list_candidates(d, &s);
+	if (!error)
+		error = evidence_list(d, &s, &p.slo);
+	if (!error)
+		conclude(d, &s, &p);
+	suspicion_close(&s);
 	return error;
 }
 
 int robust_rank(struct diagnosis *d, const struct recording *r, const struct slo *slo,
 	double from_s, double to_s, const bool *use)
 {
-	struct diagnosis fresh = {.from_s = from_s,
-		.to_s = to_s,
-		.slo_entity = slo->entity,
-		.method = "robust",
-		.counterfactual = {NAN, NAN, slo->target, NAN}};
+	struct diagnosis fresh;
 	struct frame f;
 	int error = frame_open(&f, r, slo, from_s, to_s, use);
 
 	if (error)
 		return error;
-	copy_name(fresh.slo_metric, slo->metric);
+	diagnosis_begin(&fresh, "robust", slo, from_s, to_s);
 	error = rank(&fresh, &f, slo);
 	frame_close(&f);
 	if (error)

@@ -139,7 +139,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case OPT_METHOD:
 		if (!method_parse(arg, &c->method))
-			argp_error(state, "--method %s: want guarded, faithful or robust", arg);
+			argp_error(state, "--method %s: want one of %s", arg, method_names());
 		return 0;
 	case ARGP_KEY_ARG:
 		argp_error(state, "%s: unexpected argument", arg);
