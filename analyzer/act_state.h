@@ -1,6 +1,6 @@
 /*
- * What act.c, act_judge.c and act_json.c share: the episodes behind struct act. For those
- * files only; owner and thread as in act.h.
+ * What the files of act share: the episodes behind struct act. For those files only; owner and
+ * thread as in act.h.
  */
 #ifndef SAGE_ANALYZER_ACT_STATE_H
 #define SAGE_ANALYZER_ACT_STATE_H
@@ -60,7 +60,11 @@ static inline bool action_is_out(const struct action *x)
 	return x->state == ACTION_SENT || x->state == ACTION_APPLIED;
 }
 
+/* NULL: none yet. */
 struct episode *act_episode(struct act *a, uint64_t incident);
+
+/* In place of those that are over, if need be; NULL when all are in use. */
+struct episode *act_new_episode(struct act *a, uint64_t incident);
 
 /* A new action with a new id at the end of the list; NULL when all are in use. */
 struct action *act_new_action(struct act *a);
