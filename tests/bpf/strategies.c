@@ -22,6 +22,8 @@ int strategies_run(int (*run)(const char *strategy), const char *only)
 			continue;
 		}
 		any = true;
+		printf("strategy %s\n", name);
+		fflush(stdout); /* what fails is said on stderr */
 		failed += run(name);
 	}
 	return any ? failed : 77;
