@@ -8,8 +8,7 @@
 
 #include "analyzer/cli_options.h"
 #include "analyzer/cli_text.h"
-#include "analyzer/score.h"
-#include "common/json.h"
+#include "analyzer/score_report.h"
 #include "common/log.h"
 
 struct arguments {
@@ -17,12 +16,17 @@ struct arguments {
 	enum history history;
 };
 
-/* One method over all recordings. */
-struct run {
-	const struct arguments *a;
+/* What one method answered over all recordings. */
+struct tally {
 	enum method method;
 	struct score_case *scored; /* [cases] owned */
 	size_t cases;
+};
+
+struct run {
+	const struct arguments *a;
+	struct tally tally[METHODS]; /* [methods] those asked */
+	size_t methods;
 	json_t *answers; /* NULL when printing a table */
 };
 
@@ -51,15 +55,21 @@ static const struct argp parser = {options, parse, "DIR...",
 	"right answers. --method may be repeated; all stands for every one.",
 	option_common_child, NULL, NULL};
 
-static int keep(struct run *run, const struct score_case *c)
+static int keep(struct tally *t, const struct score_case *c)
 {
-	struct score_case *more = realloc(run->scored, (run->cases + 1) * sizeof(*more));
+	struct score_case *more = realloc(t->scored, (t->cases + 1) * sizeof(*more));
 
 	if (!more)
 		return -ENOMEM;
-	run->scored = more;
-	run->scored[run->cases++] = *c;
+	t->scored = more;
+	t->scored[t->cases++] = *c;
 	return 0;
+}
+
+/* Lines per incident are for one method; several are compared in the table. */
+static bool lists_incidents(const struct run *run)
+{
+	return run->methods == 1 && !run->answers;
 }
 
 static void print_truth(const struct incident_truth *t)
@@ -102,16 +112,17 @@ static json_t *truth_to_json(const struct incident_truth *t)
 	return array;
 }
 
-static void report(struct run *run, const char *dir, const struct incident_truth *t,
+static int report(struct run *run, const char *dir, const struct incident_truth *t,
 	const struct diagnosis *d, const struct graph *g, const struct score_case *c)
 {
 	json_t *answer;
 
-	if (!run->answers) {
+	if (lists_incidents(run)) {
 		print_truth(t);
 		print_answer(d, g, c);
-		return;
 	}
+	if (!run->answers)
+		return 0;
 	answer = diagnosis_to_json(d, g);
 	json_object_set_new(answer, "recording", json_string(dir));
 	json_object_set_new(answer, "truth", truth_to_json(t));
@@ -119,29 +130,50 @@ static void report(struct run *run, const char *dir, const struct incident_truth
 	json_object_set_new(answer, "top3", json_boolean(c->top3));
 	json_object_set_new(answer, "exact", json_boolean(c->exact));
 	json_object_set_new(answer, "resource_top1", json_boolean(c->resource));
-	json_array_append_new(run->answers, answer);
+	return json_array_append_new(run->answers, answer) ? -ENOMEM : 0;
+}
+
+/* Ask every method in turn about one interval, so that those that learn share a model. `t` is NULL
+ * for a healthy stretch. */
+static int ask_all(struct run *run, const char *dir, struct inquiry *q, double from_s, double to_s,
+	const struct incident_truth *t)
+{
+	const struct slo *slo = inquiry_worst_slo(q, from_s, to_s);
+	int error = 0;
+
+	for (size_t i = 0; !error && i < run->methods; i++) {
+		struct score_case c = {.healthy = true, .probability = NAN};
+		struct diagnosis d;
+
+		q->method = run->tally[i].method;
+		error = inquiry_diagnose(q, slo, from_s, to_s, &d);
+		if (error)
+			return error;
+		c.verdict = d.verdict;
+		c.seconds = d.seconds;
+		c.training_s = d.training_s;
+		if (t) {
+			c = score_answer(t, &d, &q->r->graph);
+			error = report(run, dir, t, &d, &q->r->graph, &c);
+		}
+		diagnosis_clear(&d);
+		if (!error)
+			error = keep(&run->tally[i], &c);
+	}
+	return error;
 }
 
 static int score_incidents(struct run *run, const char *dir, struct inquiry *q)
 {
 	const struct recording *r = q->r;
 	struct incident_truth t;
+	int error = 0;
 
-	for (size_t i = 0; i < r->truths; i += t.rows) {
-		struct diagnosis d;
-		struct score_case c;
-		double from_s = r->truth[i].from_s, to_s = r->truth[i].to_s;
-
+	for (size_t i = 0; !error && i < r->truths; i += t.rows) {
 		t = score_incident(r, i);
-		if (inquiry_diagnose(q, inquiry_worst_slo(q, from_s, to_s), from_s, to_s, &d))
-			return -ENOMEM;
-		c = score_answer(&t, &d, &r->graph);
-		report(run, dir, &t, &d, &r->graph, &c);
-		diagnosis_clear(&d);
-		if (keep(run, &c))
-			return -ENOMEM;
+		error = ask_all(run, dir, q, t.row->from_s, t.row->to_s, &t);
 	}
-	return 0;
+	return error;
 }
 
 /* No fault during the stretch, nor in the time of one length before it: queues must have drained.
@@ -184,7 +216,7 @@ static size_t find_stretches(
 	return found;
 }
 
-static int score_stretches(struct run *run, struct inquiry *q)
+static int score_stretches(struct run *run, const char *dir, struct inquiry *q)
 {
 	const struct recording *r = q->r;
 	double length_s = r->truths ? r->truth[0].to_s - r->truth[0].from_s : 0;
@@ -192,20 +224,8 @@ static int score_stretches(struct run *run, struct inquiry *q)
 	size_t found = from_s ? find_stretches(r, length_s, from_s, r->truths) : 0;
 	int error = from_s ? 0 : -ENOMEM;
 
-	for (size_t i = 0; !error && i < found; i++) {
-		double to_s = from_s[i] + length_s;
-		struct score_case c = {.healthy = true};
-		struct diagnosis d;
-
-		error = inquiry_diagnose(
-			q, inquiry_worst_slo(q, from_s[i], to_s), from_s[i], to_s, &d);
-		if (error)
-			break;
-		c.verdict = d.verdict;
-		c.seconds = d.seconds;
-		diagnosis_clear(&d);
-		error = keep(run, &c);
-	}
+	for (size_t i = 0; !error && i < found; i++)
+		error = ask_all(run, dir, q, from_s[i], from_s[i] + length_s, NULL);
 	free(from_s);
 	return error;
 }
@@ -224,11 +244,11 @@ static int score_recording(struct run *run, const char *dir)
 		recording_clear(&r);
 		return 2;
 	}
-	error = inquiry_open(&q, &r, run->method, run->a->history);
+	error = inquiry_open(&q, &r, run->tally->method, run->a->history);
 	if (!error) {
 		error = score_incidents(run, dir, &q);
 		if (!error)
-			error = score_stretches(run, &q);
+			error = score_stretches(run, dir, &q);
 		inquiry_close(&q);
 	}
 	recording_clear(&r);
@@ -237,100 +257,64 @@ static int score_recording(struct run *run, const char *dir)
 	return error ? 1 : 0;
 }
 
-struct row {
-	const char *key, *label;
-	struct share share;
-};
-
-static size_t rows_of(const struct totals *t, struct row out[7])
+static void start(struct run *run, const struct arguments *a)
 {
-	const struct row rows[] = {{"top1", "right service first", t->top1},
-		{"top3", "among the first three", t->top3},
-		{"exact", "exact set of culprits", t->exact},
-		{"resource_top1", "and right resource", t->resource},
-		{"false_positives", "false positives", t->false_positive},
-		{"false_negatives", "false negatives", t->false_negative},
-		{"unknowns", "unknown", t->unknown}};
-
-	memcpy(out, rows, sizeof(rows));
-	return sizeof(rows) / sizeof(*rows);
+	for (int m = 0; m < METHODS; m++)
+		if (a->common.methods[m])
+			run->tally[run->methods++].method = (enum method)m;
+	run->answers = a->common.json ? json_array() : NULL;
+	if (lists_incidents(run))
+		printf("  %-10s %-34s %-34s %-10s %-5s %6s\n", "from", "truth", "answer", "verdict",
+			"", "s");
 }
 
-static void print_totals(const struct totals *t, enum method method)
+static json_t *totals_to_json(const struct scored_method *scored, size_t methods)
 {
-	struct row row[7];
-	size_t rows = rows_of(t, row);
+	json_t *array = json_array();
 
-	printf("\n%s: %zu incidents, %zu healthy stretches, %.2f s each\n", method_name(method),
-		t->incidents, t->stretches, t->seconds);
-	for (size_t i = 0; i < rows; i++) {
-		const struct share *s = &row[i].share;
-
-		if (s->of)
-			printf("  %-24s %4zu of %-4zu  %5.1f %%  (%.1f to %.1f)\n", row[i].label,
-				s->count, s->of, 100 * s->ratio, 100 * s->low, 100 * s->high);
-	}
-	putchar('\n');
+	for (size_t i = 0; i < methods; i++)
+		json_array_append_new(array, score_to_json(&scored[i]));
+	return array;
 }
 
-static json_t *totals_to_json(const struct totals *t, enum method method)
+static int finish(struct run *run)
 {
-	struct row row[7];
-	size_t rows = rows_of(t, row);
-	json_t *o = json_pack("{ss sI sI so}", "method", method_name(method), "cases",
-		(json_int_t)t->incidents, "healthy_cases", (json_int_t)t->stretches, "seconds",
-		json_number_or_null(t->seconds));
+	struct scored_method scored[METHODS];
 
-	for (size_t i = 0; o && i < rows; i++) {
-		const struct share *s = &row[i].share;
+	for (size_t i = 0; i < run->methods; i++) {
+		const struct tally *t = &run->tally[i];
 
-		json_object_set_new(o, row[i].key,
-			json_pack("{sI sI so so so}", "count", (json_int_t)s->count, "of",
-				(json_int_t)s->of, "ratio", json_number_or_null(s->ratio), "low",
-				json_number_or_null(s->low), "high", json_number_or_null(s->high)));
+		scored[i].method = t->method;
+		if (score_total(t->scored, t->cases, &scored[i].totals)) {
+			log_error("score: out of memory");
+			return 1;
+		}
 	}
-	return o;
-}
-
-static int score_method(
-	const struct arguments *a, enum method method, json_t *totals, json_t *answers)
-{
-	struct run run = {.a = a, .method = method, .answers = answers};
-	struct totals t;
-	int status = 0;
-
-	if (!a->common.json)
-		printf("%s\n  %-10s %-34s %-34s %-10s %-5s %6s\n", method_name(method), "from",
-			"truth", "answer", "verdict", "", "s");
-	for (size_t i = 0; !status && i < a->common.dirs; i++)
-		status = score_recording(&run, a->common.dir[i]);
-	if (!status) {
-		score_total(run.scored, run.cases, &t);
-		if (a->common.json)
-			json_array_append_new(totals, totals_to_json(&t, method));
-		else
-			print_totals(&t, method);
-	}
-	free(run.scored);
-	return status;
+	if (run->answers)
+		return text_json(
+			json_pack("{so? sO?}", "totals", totals_to_json(scored, run->methods),
+				"cases", run->answers),
+			JSON_INDENT(2));
+	if (lists_incidents(run))
+		putchar('\n');
+	score_print(stdout, scored, run->methods);
+	return 0;
 }
 
 int cli_score(int argc, char **argv)
 {
 	struct arguments a = {0};
-	json_t *totals, *answers;
+	struct run run = {.a = &a};
 	int status = 0;
 
 	option_parse(&parser, argc, argv, "sage-analyzer score", &a);
-	totals = a.common.json ? json_array() : NULL;
-	answers = a.common.json ? json_array() : NULL;
-	for (int m = 0; !status && m < METHODS; m++)
-		if (a.common.methods[m])
-			status = score_method(&a, (enum method)m, totals, answers);
-	if (a.common.json && !status)
-		status = text_json(
-			json_pack("{sO? sO?}", "totals", totals, "cases", answers), JSON_INDENT(2));
-	json_decref(totals);
-	json_decref(answers);
+	start(&run, &a);
+	for (size_t i = 0; !status && i < a.common.dirs; i++)
+		status = score_recording(&run, a.common.dir[i]);
+	if (!status)
+		status = finish(&run);
+	for (size_t i = 0; i < run.methods; i++)
+		free(run.tally[i].scored);
+	json_decref(run.answers);
 	return status;
 }

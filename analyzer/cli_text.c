@@ -177,7 +177,10 @@ void text_diagnosis(FILE *out, const struct diagnosis *d, const struct graph *g)
 		print_counterfactual(out, d);
 	print_ranking(out, d, g);
 	print_evidence(out, d, g);
-	fprintf(out, "\n  %.2f s\n", d->seconds);
+	fprintf(out, "\n  %.2f s", d->seconds);
+	if (d->training_s > 0)
+		fprintf(out, ", after %.2f s of training", d->training_s);
+	fputc('\n', out);
 }
 
 int text_json(json_t *value, size_t shape)

@@ -129,14 +129,15 @@ json_t *diagnosis_to_json(const struct diagnosis *d, const struct graph *g)
 {
 	const struct counterfactual *c = &d->counterfactual;
 
-	return json_pack("{ss ss so so so s{ss ss so} so so so so s{so so so so}}", "verdict",
+	return json_pack("{ss ss so so so s{ss ss so} so so so so so s{so so so so}}", "verdict",
 		verdict_name(d->verdict), "method", d->method, "why", text(d->why), "from",
 		json_number_or_null(d->from_s), "to", json_number_or_null(d->to_s), "slo", "entity",
 		entity_name(g, d->slo_entity), "metric", d->slo_metric, "target",
 		json_number_or_null(c->target), "seconds", json_number_or_null(d->seconds),
-		"ranking", candidates_to_json(d, g, false), "culprits",
-		candidates_to_json(d, g, true), "evidence", evidence_to_json(d, g),
-		"counterfactual", "observed", json_number_or_null(c->observed), "restored",
-		json_number_or_null(c->restored), "target", json_number_or_null(c->target),
-		"probability", json_number_or_null(c->probability));
+		"training_s", json_number_or_null(d->training_s), "ranking",
+		candidates_to_json(d, g, false), "culprits", candidates_to_json(d, g, true),
+		"evidence", evidence_to_json(d, g), "counterfactual", "observed",
+		json_number_or_null(c->observed), "restored", json_number_or_null(c->restored),
+		"target", json_number_or_null(c->target), "probability",
+		json_number_or_null(c->probability));
 }

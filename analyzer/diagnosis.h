@@ -50,7 +50,8 @@ struct diagnosis {
 	struct evidence *evidence; /* [evidences] owned */
 	size_t evidences;
 	struct counterfactual counterfactual; /* NaN members when the method has none */
-	double seconds;                       /* time it took */
+	double seconds;                       /* time it took, with the model at hand */
+	double training_s; /* time that model took to train for it; 0 = none was trained */
 };
 
 /* An empty answer about [from_s, to_s), without a verdict yet. */

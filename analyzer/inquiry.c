@@ -81,6 +81,7 @@ static void choose_history(struct inquiry *q, const struct slo *slo, double from
 static int train(struct inquiry *q, const struct slo *slo)
 {
 	size_t size = q->r->series.windows * sizeof(*q->use);
+	uint64_t start_ns = clock_monotonic_ns();
 	struct model_options options;
 	int error;
 
@@ -95,6 +96,7 @@ static int train(struct inquiry *q, const struct slo *slo)
 		return error;
 	memcpy(q->trained_on, q->use, size);
 	q->trained_for = slo;
+	q->training_s = q->model ? (double)(clock_monotonic_ns() - start_ns) / 1e9 : 0;
 	return 0;
 }
 
@@ -102,7 +104,6 @@ int inquiry_diagnose(
 	struct inquiry *q, const struct slo *slo, double from_s, double to_s, struct diagnosis *d)
 {
 	bool ask = method_learns(q->method) && search_missed(q->r, slo, from_s, to_s);
-	uint64_t start_ns = clock_monotonic_ns();
 	int error = 0;
 
 	choose_history(q, slo, from_s, to_s);
@@ -112,7 +113,7 @@ int inquiry_diagnose(
 		error = diagnose(
 			d, q->r, slo, from_s, to_s, q->normal, ask ? q->model : NULL, q->method);
 	if (!error)
-		d->seconds = (double)(clock_monotonic_ns() - start_ns) / 1e9;
+		d->training_s = ask ? q->training_s : 0;
 	return error;
 }
 

@@ -17,13 +17,14 @@ enum history {
 
 struct inquiry {
 	const struct recording *r;
-	enum method method;
+	enum method method; /* asked; may be changed between questions */
 	enum history history;
 	struct violation *violation; /* [violations] of every target, in order of time; owned */
 	size_t violations;
 	bool *use, *normal, *trained_on; /* [windows] history, that outside violations; owned */
 	const struct slo *trained_for;
 	struct model *model; /* NULL: none yet, or history too short for one; owned */
+	double training_s;   /* time it took */
 };
 
 bool history_parse(const char *name, enum history *out);
@@ -33,10 +34,7 @@ int inquiry_open(
 	struct inquiry *q, const struct recording *r, enum method method, enum history history);
 void inquiry_close(struct inquiry *q);
 
-/*
- * Train if need be, and diagnose [from_s, to_s); `seconds` counts both. Returns 0 with *d filled,
- * or -ENOMEM.
- */
+/* Train if need be, and diagnose [from_s, to_s). Returns 0 with *d filled, or -ENOMEM. */
 int inquiry_diagnose(
 	struct inquiry *q, const struct slo *slo, double from_s, double to_s, struct diagnosis *d);
 

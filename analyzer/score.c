@@ -1,10 +1,8 @@
 #include "analyzer/score.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
-#define RESAMPLES 1000
 #define TOP 3
 
 struct incident_truth score_incident(const struct recording *r, size_t first)
@@ -38,26 +36,41 @@ static const char *service_of(const struct candidate *c, const struct graph *g)
 	return g->entity[c->service].name;
 }
 
-/* The answer set holds every true service and no other. */
+static bool is_culprit(const struct diagnosis *d, const struct graph *g, const char *service)
+{
+	for (size_t i = 0; i < d->candidates; i++)
+		if (d->candidate[i].culprit && !strcmp(service_of(&d->candidate[i], g), service))
+			return true;
+	return false;
+}
+
+/* The answer set holds every true service. */
+static bool covers(const struct incident_truth *t, const struct diagnosis *d, const struct graph *g)
+{
+	for (size_t i = 0; i < t->rows; i++)
+		if (!is_culprit(d, g, to_be_named(&t->row[i])))
+			return false;
+	return true;
+}
+
+/* ... and no other. */
 static bool same_set(
 	const struct incident_truth *t, const struct diagnosis *d, const struct graph *g)
 {
-	size_t culprits = 0;
-
-	for (size_t i = 0; i < d->candidates; i++) {
-		if (!d->candidate[i].culprit)
-			continue;
-		if (!find_truth(t, service_of(&d->candidate[i], g)))
+	for (size_t i = 0; i < d->candidates; i++)
+		if (d->candidate[i].culprit && !find_truth(t, service_of(&d->candidate[i], g)))
 			return false;
-		culprits++;
-	}
-	return culprits == t->rows;
+	return covers(t, d, g);
 }
 
 struct score_case score_answer(
 	const struct incident_truth *t, const struct diagnosis *d, const struct graph *g)
 {
-	struct score_case c = {.verdict = d->verdict, .seconds = d->seconds};
+	struct score_case c = {.verdict = d->verdict,
+		.probability =
+			d->verdict == VERDICT_DIAGNOSED ? d->counterfactual.probability : NAN,
+		.seconds = d->seconds,
+		.training_s = d->training_s};
 
 	for (size_t i = 0; i < t->rows; i++)
 		c.has_resource |= t->row[i].resource != RESOURCE_NONE;
@@ -72,84 +85,7 @@ struct score_case score_answer(
 		c.top1 = true;
 		c.resource = row->resource == d->candidate[i].resource;
 	}
+	c.covered = covers(t, d, g);
 	c.exact = same_set(t, d, g);
 	return c;
-}
-
-/* splitmix64 (S. Vigna): the intervals must not change from run to run. */
-static uint64_t next_random(uint64_t *state)
-{
-	uint64_t z = (*state += 0x9e3779b97f4a7c15ULL);
-
-	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
-	z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
-	return z ^ (z >> 31);
-}
-
-static int ascending(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-/* Percentile bootstrap of a share: draw `of` cases again and again, with replacement. */
-static void find_interval(struct share *s)
-{
-	double drawn[RESAMPLES];
-	uint64_t state = 1;
-
-	for (int i = 0; i < RESAMPLES; i++) {
-		size_t hits = 0;
-
-		for (size_t j = 0; j < s->of; j++)
-			hits += next_random(&state) % s->of < s->count ? 1 : 0;
-		drawn[i] = (double)hits / (double)s->of;
-	}
-	qsort(drawn, RESAMPLES, sizeof(*drawn), ascending);
-	s->low = drawn[RESAMPLES / 20];
-	s->high = drawn[RESAMPLES - 1 - RESAMPLES / 20];
-}
-
-static void count(struct share *s, bool hit)
-{
-	s->of++;
-	if (hit)
-		s->count++;
-}
-
-static void finish(struct share *s)
-{
-	s->ratio = s->low = s->high = NAN;
-	if (!s->of)
-		return;
-	s->ratio = (double)s->count / (double)s->of;
-	find_interval(s);
-}
-
-void score_total(const struct score_case *c, size_t cases, struct totals *out)
-{
-	struct totals t = {0};
-	struct share *const all[] = {&t.top1, &t.top3, &t.exact, &t.resource, &t.false_positive,
-		&t.false_negative, &t.unknown};
-
-	for (size_t i = 0; i < cases; i++) {
-		t.seconds += c[i].seconds / (double)cases;
-		if (c[i].healthy) {
-			t.stretches++;
-			count(&t.false_positive, c[i].verdict == VERDICT_DIAGNOSED);
-			continue;
-		}
-		t.incidents++;
-		count(&t.top1, c[i].top1);
-		count(&t.top3, c[i].top3);
-		count(&t.exact, c[i].exact);
-		if (c[i].has_resource)
-			count(&t.resource, c[i].resource);
-		count(&t.false_negative, c[i].verdict == VERDICT_HEALTHY);
-		count(&t.unknown, c[i].verdict == VERDICT_UNKNOWN);
-	}
-	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
-		finish(all[i]);
-	*out = t;
 }

@@ -13,6 +13,7 @@
 
 #include "analyzer/cli.h"
 #include "analyzer/cli_text.h"
+#include "analyzer/diagnose.h"
 
 #define DATA SAGE_TEST_DATA
 #define ARGUMENTS 12
@@ -239,6 +240,34 @@ static void scores_count_incidents_and_healthy_stretches(void **state)
 	json_decref(answer);
 }
 
+static void all_methods_stand_side_by_side(void **state)
+{
+	json_t *answer, *totals;
+
+	(void)state;
+	assert_int_equal(
+		run(cli_score, DATA "/cart-throttled", "--method", "all", "--json", NULL), 0);
+	answer = parsed();
+	totals = json_object_get(answer, "totals");
+	assert_int_equal(json_array_size(totals), METHODS);
+	assert_int_equal(json_array_size(json_object_get(answer, "cases")), METHODS);
+	for (int m = 0; m < METHODS; m++) {
+		json_t *one = json_array_get(totals, (size_t)m);
+
+		assert_string_equal(json_string_value(json_object_get(one, "method")),
+			method_name((enum method)m));
+		assert_int_equal(json_integer_value(json_object_get(one, "cases")), 1);
+	}
+	json_decref(answer);
+	assert_int_equal(
+		run(cli_score, DATA "/cart-throttled", "-m", "robust", "-m", "nsigma", NULL), 0);
+	assert_non_null(strstr(output, "\nrobust "));
+	assert_non_null(strstr(output, "\nnsigma "));
+	assert_null(strstr(output, "cart, cpu")); /* lines per incident are for one method */
+	assert_int_equal(run(cli_diagnose, DATA "/cart-throttled", "--method", "all", NULL), 2);
+	assert_non_null(strstr(complaint, "'all' is none of guarded, faithful"));
+}
+
 static void replay_tells_what_the_past_alone_allows(void **state)
 {
 	const char *opened, *answered, *closed;
@@ -300,6 +329,7 @@ int main(void)
 		cmocka_unit_test(a_bad_recording_is_one_line_and_status_2),
 		cmocka_unit_test(truth_is_not_read_to_diagnose),
 		cmocka_unit_test(scores_count_incidents_and_healthy_stretches),
+		cmocka_unit_test(all_methods_stand_side_by_side),
 		cmocka_unit_test(replay_tells_what_the_past_alone_allows),
 		cmocka_unit_test(an_answer_that_cannot_be_printed_is_a_failure),
 		cmocka_unit_test(values_are_shown_in_their_units),
