@@ -12,6 +12,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/clock.h"
+#include "tests/bpf/nested.h"
 #include "tests/bpf/protocol_facts.h"
 
 /* ---- a client of a text protocol */
@@ -103,30 +105,51 @@ static void memcached_is_recognised(void **state)
 	assert_protocol(&b, WIRE_MEMCACHED);
 }
 
-static int run_queries(void *ctx)
+/* A client that keeps its own record, in memory shared with the test. */
+struct client {
+	uint16_t port;
+	struct hist record; /* how long its calls took */
+	struct hist log_in; /* and to log in, each time it tried */
+};
+
+#define QUERIES 30
+#define SILENCE_US 700000 /* after the start-up: nobody's latency */
+
+static PGconn *log_in(struct client *c)
 {
 	char info[128];
-	PGconn *pg;
-	int bad = 0;
 
 	snprintf(info, sizeof(info), "host=127.0.0.1 port=%u user=postgres dbname=postgres",
-		*(uint16_t *)ctx);
+		c->port);
 	for (int i = 0; i < 500; i++) { /* it accepts before it is ready */
-		pg = PQconnectdb(info);
+		uint64_t start_ns = clock_monotonic_ns();
+		PGconn *pg = PQconnectdb(info);
+
+		hist_add(&c->log_in, clock_monotonic_ns() - start_ns);
 		if (PQstatus(pg) == CONNECTION_OK)
-			break;
+			return pg;
 		PQfinish(pg);
-		pg = NULL;
 		traffic_pause_us(20000);
 	}
+	return NULL;
+}
+
+static int run_queries(void *ctx)
+{
+	struct client *c = ctx;
+	PGconn *pg = log_in(c);
+	int bad = 0;
+
 	if (!pg)
 		return 1;
-	traffic_pause_us(700000); /* silence after the start-up is nobody's latency */
-	for (int i = 0; i < 30; i++) {
+	traffic_pause_us(SILENCE_US);
+	for (int i = 0; i < QUERIES; i++) {
 		const char *query = i < 25 ? "select 1" : "select 1/0";
+		uint64_t start_ns = clock_monotonic_ns();
 		PGresult *r = i % 2 ? PQexec(pg, query)
 				    : PQexecParams(pg, query, 0, NULL, NULL, NULL, NULL, 0);
 
+		hist_add(&c->record, clock_monotonic_ns() - start_ns);
 		bad += PQresultStatus(r) != (i < 25 ? PGRES_TUPLES_OK : PGRES_FATAL_ERROR);
 		PQclear(r);
 	}
@@ -134,21 +157,46 @@ static int run_queries(void *ctx)
 	return bad;
 }
 
+/* Where it looks like calls of an unknown protocol, the start-up may take what it took. */
+static void assert_no_silence(const struct hist *captured, const struct client *c)
+{
+	struct hist all = c->record;
+
+	hist_merge(&all, &c->log_in);
+	assert_true(hist_quantile_ns(captured, 1) <= hist_quantile_ns(&all, 1));
+}
+
+/*
+ * Whether the server's silence is no latency either. Strategies that see a send as it returns may
+ * need another try: a server that loses the CPU there has the wait in its latency.
+ */
+static bool queries_are_counted(struct client *c)
+{
+	struct both b = seen_between(&front, &back, c->port);
+
+	assert_int_equal(traffic_wait(traffic_spawn(&front, run_queries, c)), 0);
+	assert_int_equal(seen_wait(capture, &b, QUERIES), 0);
+	assert_no_silence(&b.client.sum.latency, c);
+	if (sees_sends()) {
+		assert_protocol(&b, WIRE_POSTGRESQL);
+		assert_int_equal(b.client.sum.calls, QUERIES);
+		assert_true(b.client.sum.errors > 0);
+		nested_assert("client", &b.client.sum.latency, &c->record, 0, 0);
+	}
+	return nested_within(&b.server.sum.latency, &c->record, 0, nested_arrival_ns());
+}
+
 static void postgresql_counts_queries_and_not_its_start(void **state)
 {
-	uint16_t port = service_port(SERVICE_POSTGRESQL);
-	struct both b = seen_between(&front, &back, port);
+	struct client *c = traffic_share(sizeof(*c));
+	bool nested = false;
 
 	(void)state;
-	assert_int_equal(traffic_wait(traffic_spawn(&front, run_queries, &port)), 0);
-	assert_int_equal(seen_wait(capture, &b, 30), 0);
-	if (sees_sends()) { /* else the start-up looks like calls of an unknown protocol */
-		assert_protocol(&b, WIRE_POSTGRESQL);
-		assert_int_equal(b.client.sum.calls, 30);
-		assert_true(b.client.sum.errors > 0);
+	for (int tries = 0; tries < 8 && !nested; tries++) {
+		*c = (struct client){.port = service_port(SERVICE_POSTGRESQL)};
+		nested = queries_are_counted(c);
 	}
-	assert_true(hist_quantile_ns(&b.client.sum.latency, 1) < 500000000);
-	assert_true(hist_quantile_ns(&b.server.sum.latency, 1) < 500000000);
+	assert_true(nested);
 }
 
 /* ---- Thrift, by a server of our own: CALL is answered, ONEWAY is not */
@@ -161,19 +209,28 @@ _Static_assert(sizeof(thrift_call) == 17, "a frame of 13 bytes, the last is the 
 
 #define THRIFT_CALLS 6 /* the last one fails */
 
+struct thrift {
+	int listener;
+	uint16_t port;
+	uint64_t asked_ns[THRIFT_CALLS];    /* by the client, before it sends */
+	uint64_t received_ns[THRIFT_CALLS]; /* after it has read */
+	uint64_t answered_ns[THRIFT_CALLS]; /* by the server, after it has sent */
+};
+
 static int run_thrift_server(void *ctx)
 {
-	int fd = accept(*(int *)ctx, NULL, NULL);
+	struct thrift *t = ctx;
+	int fd = accept(t->listener, NULL, NULL);
 	uint8_t message[13];
 	uint32_t length;
 
-	for (unsigned answered = 0; answered < THRIFT_CALLS;) {
+	for (unsigned i = 0; i < THRIFT_CALLS;) {
 		traffic_read(fd, &length, sizeof(length)); /* as the library does: length first */
 		traffic_read(fd, message, sizeof(message));
 		if (message[3] != 1)
 			continue;
-		answered++;
-		traffic_write(fd, answered < THRIFT_CALLS ? thrift_reply : thrift_exception, 17);
+		traffic_write(fd, i + 1 < THRIFT_CALLS ? thrift_reply : thrift_exception, 17);
+		t->answered_ns[i++] = clock_monotonic_ns();
 	}
 	close(fd);
 	return 0;
@@ -181,39 +238,56 @@ static int run_thrift_server(void *ctx)
 
 static int run_thrift_client(void *ctx)
 {
-	int fd = traffic_connect(*(uint16_t *)ctx);
+	struct thrift *t = ctx;
+	int fd = traffic_connect(t->port);
 	uint8_t answer[17];
 
 	for (unsigned i = 0; i < THRIFT_CALLS; i++) {
 		traffic_write(fd, thrift_oneway, 17);
 		traffic_pause_us(300000);
+		t->asked_ns[i] = clock_monotonic_ns();
 		traffic_write(fd, thrift_call, 17);
 		traffic_read(fd, answer, 17);
+		t->received_ns[i] = clock_monotonic_ns();
 	}
 	close(fd);
 	return 0;
 }
 
+static struct hist between(const uint64_t *from_ns, const uint64_t *to_ns)
+{
+	struct hist h = {0};
+
+	for (unsigned i = 0; i < THRIFT_CALLS; i++)
+		hist_add(&h, to_ns[i] - from_ns[i]);
+	return h;
+}
+
 static void thrift_one_way_calls_are_no_latency(void **state)
 {
-	uint16_t port;
-	int listener = traffic_listen(&port);
-	struct both b = seen_between(&front, &back, port);
-	pid_t server = traffic_spawn(&back, run_thrift_server, &listener);
+	struct thrift *t = traffic_share(sizeof(*t));
+	struct hist client, server;
+	struct both b;
+	pid_t back_pid;
 
 	(void)state;
-	assert_int_equal(traffic_wait(traffic_spawn(&front, run_thrift_client, &port)), 0);
-	assert_int_equal(traffic_wait(server), 0);
-	close(listener);
+	t->listener = traffic_listen(&t->port);
+	b = seen_between(&front, &back, t->port);
+	back_pid = traffic_spawn(&back, run_thrift_server, t);
+	assert_int_equal(traffic_wait(traffic_spawn(&front, run_thrift_client, t)), 0);
+	assert_int_equal(traffic_wait(back_pid), 0);
+	close(t->listener);
+	client = between(t->asked_ns, t->received_ns);
+	server = between(t->asked_ns, t->answered_ns);
 	assert_int_equal(seen_wait(capture, &b, THRIFT_CALLS), 0);
 	assert_protocol(&b, WIRE_THRIFT);
 	assert_int_equal(b.server.sum.calls, THRIFT_CALLS);
-	assert_true(hist_quantile_ns(&b.server.sum.latency, 1) < 100000000);
+	nested_assert("server", &b.server.sum.latency, &server, 0, nested_arrival_ns());
 	assert_int_equal(b.client.sum.errors, 1);
 	if (!sees_sends())
 		return;
 	assert_int_equal(b.client.sum.calls, THRIFT_CALLS);
-	assert_true(hist_quantile_ns(&b.client.sum.latency, 1) < 100000000);
+	nested_assert("client", &b.client.sum.latency, &client, 0, 0);
 	assert_int_equal(b.server.sum.errors, 1);
 }
 
@@ -223,18 +297,21 @@ static int run_subscriber(void *ctx)
 {
 	static const char subscribe[] = "*2\r\n$9\r\nSUBSCRIBE\r\n$1\r\nc\r\n";
 	static const char publish[] = "*3\r\n$7\r\nPUBLISH\r\n$1\r\nc\r\n$1\r\nm\r\n";
-	uint16_t port = *(uint16_t *)ctx;
-	int fd = traffic_connect(port), other = traffic_connect(port);
+	struct client *c = ctx;
+	int fd = traffic_connect(c->port), other = traffic_connect(c->port);
 	char buffer[256];
+	uint64_t start_ns;
 
 	traffic_write(fd, subscribe, sizeof(subscribe) - 1);
 	if (read(fd, buffer, sizeof(buffer)) <= 0)
 		return 1;
 	for (int i = 0; i < 6; i++) {
 		traffic_pause_us(200000);
+		start_ns = clock_monotonic_ns();
 		traffic_write(other, publish, sizeof(publish) - 1);
 		if (read(fd, buffer, sizeof(buffer)) <= 0 || read(other, buffer, 4) != 4)
 			return 1;
+		hist_add(&c->record, clock_monotonic_ns() - start_ns);
 	}
 	close(fd);
 	close(other);
@@ -243,14 +320,16 @@ static int run_subscriber(void *ctx)
 
 static void messages_to_a_redis_subscriber_are_no_latency(void **state)
 {
-	uint16_t port = service_port(SERVICE_REDIS);
-	struct both b = seen_between(&front, &back, port);
+	struct client *c = traffic_share(sizeof(*c));
+	struct both b;
 
 	(void)state;
-	assert_int_equal(traffic_wait(traffic_spawn(&front, run_subscriber, &port)), 0);
+	c->port = service_port(SERVICE_REDIS);
+	b = seen_between(&front, &back, c->port);
+	assert_int_equal(traffic_wait(traffic_spawn(&front, run_subscriber, c)), 0);
 	assert_int_equal(seen_wait(capture, &b, 6), 0);
 	assert_int_equal(b.client.sum.calls, 6); /* the publications */
-	assert_true(hist_quantile_ns(&b.client.sum.latency, 1) < 150000000);
+	nested_assert("client", &b.client.sum.latency, &c->record, 0, 0);
 }
 
 int main(void)

@@ -4,7 +4,7 @@
 
 #include "common/clock.h"
 
-#define PATIENCE_NS 5000000000ULL
+#define PATIENCE_NS 15000000000ULL
 
 struct both seen_between(
 	const struct traffic_cgroup *client, const struct traffic_cgroup *server, uint16_t port)

@@ -22,7 +22,7 @@ struct both seen_between(
 /* For capture_read(); ctx is a struct both. */
 void seen_add(void *ctx, const struct capture_edge *e);
 
-/* Read windows until both ends have `calls` calls, or 5 s are over. 0 or -errno of a read. */
+/* Read windows until both ends have `calls` calls, or 15 s are over. 0 or -errno of a read. */
 int seen_wait(struct capture *c, struct both *b, uint64_t calls);
 
 #endif

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -87,6 +88,15 @@ static void enter(const struct traffic_cgroup *g)
 }
 
 /* ---- processes */
+
+void *traffic_share(size_t size)
+{
+	void *m = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	if (m == MAP_FAILED)
+		refuse("shared memory");
+	return m;
+}
 
 pid_t traffic_spawn(const struct traffic_cgroup *g, int (*run)(void *ctx), void *ctx)
 {

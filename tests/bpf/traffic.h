@@ -31,6 +31,9 @@ pid_t traffic_spawn(const struct traffic_cgroup *g, int (*run)(void *ctx), void 
 /* Run a program likewise, its output discarded. */
 pid_t traffic_exec(const struct traffic_cgroup *g, char *const argv[]);
 
+/* Zeroed memory that a test and the children it spawns later share; gone with the test. */
+void *traffic_share(size_t size);
+
 /* Wait for a child to end by itself; its exit status, or -1 when it was killed. */
 int traffic_wait(pid_t pid);
 
