@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "agent/capture_listeners.h"
+#include "agent/capture_operations.h"
 #include "agent/capture_protocols.h"
 #include "agent/probe.h"
 #include "agent/tls.h"
@@ -96,7 +97,8 @@ struct capture {
 	int edges, edge_values, edges_free; /* maps */
 	uint32_t *epoch;                    /* live in the kernel half */
 	uint64_t *losses;                   /* [RPC_LOSSES] live in the kernel half */
-	unsigned max_edges;
+	unsigned max_edges, max_operations;
+	struct capture_operations operations;
 	char refusal[STRATEGIES][REFUSAL]; /* "" = taken, or not needed */
 	struct capture_edge edge;          /* the one handed out */
 	struct rpc_edge value;
@@ -151,7 +153,8 @@ static int configure(struct capture *c, const struct capture_options *o)
 		(err = probe_resize(c->probe, "edges_free", c->max_edges)) ||
 		(err = probe_set(c->probe, "tls_sent", &tls_sent, sizeof(tls_sent))) ||
 		(err = probe_set(c->probe, "tls_received", &tls_received, sizeof(tls_received))) ||
-		(err = probe_resize(c->probe, "ends", connections)))
+		(err = probe_resize(c->probe, "ends", connections)) ||
+		(err = operations_configure(c->probe, c->max_operations)))
 		return err;
 	if (!o->tls && ((err = probe_resize(c->probe, "tls_threads", 1)) ||
 			       (err = probe_resize(c->probe, "tls_heard", 1))))
@@ -197,7 +200,8 @@ static int start(struct capture *c)
 	if (c->edges < 0 || c->edge_values < 0 || c->edges_free < 0 || listeners < 0 || !c->epoch ||
 		!c->losses)
 		return -ENOENT;
-	if ((err = fill_free(c)))
+	if ((err = fill_free(c)) ||
+		(err = operations_open(&c->operations, c->probe, c->max_operations)))
 		return err;
 	err = capture_listeners_scan("/proc", add_listener, &listeners);
 	if (err)
@@ -233,6 +237,7 @@ static int try_strategy(struct capture *c, size_t rank, const struct capture_opt
 	snprintf(c->refusal[rank], REFUSAL, "not loaded: %s: %s", strerror(-err),
 		c->probe ? probe_refusal(c->probe) : "the object cannot be opened");
 	log_warning("capture: strategy %s: %s", s->name, c->refusal[rank]);
+	operations_close(&c->operations);
 	probe_close(c->probe);
 	c->probe = NULL;
 	return err;
@@ -255,6 +260,7 @@ int capture_open(struct capture **out, const struct capture_options *o)
 	if (!c)
 		return -ENOMEM;
 	c->max_edges = o->max_edges ? o->max_edges : DEFAULT_EDGES;
+	c->max_operations = o->max_operations;
 	for (size_t i = 0; i < STRATEGIES; i++) {
 		if (o->strategy && strcmp(o->strategy, strategies[i].name) != 0)
 			continue;
@@ -318,6 +324,8 @@ static void hand_out(struct capture *c, const struct rpc_edge_key *key,
 	if (read_place(c, key, &place))
 		return;
 	fill_edge(&c->edge, key, &c->value);
+	c->edge.operation =
+		operations_of(&c->operations, place, key->protocol, &c->edge.operations);
 	hist_clear(&c->edge.self);
 	self.side = RPC_SELF;
 	if (key->side == RPC_SERVER && read_place(c, &self, &place) == 0)
@@ -369,8 +377,10 @@ int capture_read(
 	 * done in the time it takes to get here.
 	 */
 	(void)syscall(__NR_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
+	operations_collect(&c->operations, *c->epoch);
 	sweep(c, false, each, ctx);
 	sweep(c, true, NULL, NULL);
+	operations_give_back(&c->operations);
 	if (c->tls)
 		tls_refresh(c->tls);
 	return 0;
@@ -381,6 +391,8 @@ void capture_losses(const struct capture *c, uint64_t loss[WIRE_LOSSES])
 	loss[LOSS_EDGE_TABLE_FULL] += c->losses[RPC_LOSS_EDGES];
 	loss[LOSS_CONNECTION_TABLE_FULL] += c->losses[RPC_LOSS_CONNECTIONS];
 	loss[LOSS_BLIND_IO_URING] += c->losses[RPC_LOSS_IO_URING];
+	loss[LOSS_OPERATION_TABLE_FULL] += c->losses[RPC_LOSS_OPERATIONS];
+	loss[LOSS_EDGE_OPERATIONS_FULL] += c->losses[RPC_LOSS_EDGE_OPERATIONS];
 	loss[LOSS_PROBE_MISSED] += probe_missed(c->probe);
 }
 
@@ -440,6 +452,13 @@ void capture_support(const struct capture *c,
 	line(ctx, "rpc self time", "calls of the thread that reads the request and answers it",
 		"work handed to another thread; event loops with several requests open");
 	capture_protocols(line, ctx);
+	line(ctx, "rpc operations",
+		c->max_operations
+			? "the first 40 bytes of requests: HTTP/1 method and path without what may "
+			  "identify, commands, verb and table of a statement, method names"
+			: "no: off; --operations tells them apart",
+		"requests that the strategy does not see; all but the first of a pipeline; inline "
+		"Redis commands; under TLS without its contents");
 	support_tls(c, line, ctx);
 	line(ctx, "tcp rtt, retransmits", "the socket's own counters, once per window", "");
 	line(ctx, "connect time", "from the first SYN to established", "");
@@ -455,6 +474,7 @@ void capture_close(struct capture *c)
 	if (!c)
 		return;
 	tls_close(c->tls);
+	operations_close(&c->operations);
 	probe_close(c->probe);
 	free(c);
 }

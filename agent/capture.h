@@ -23,11 +23,19 @@ struct capture;
 
 struct capture_options {
 	unsigned max_edges; /* of one window, 3 KB each, a server with own calls two; 0 = 8,192 */
+	unsigned max_operations;  /* parts of edges, likewise; 0 = none are told apart */
 	unsigned max_connections; /* sockets tracked at a time; 0 = 16,384 */
 	bool tls;                 /* look into TLS where a library allows it, see tls.h */
 	bool tls_sent_only;       /* at what is sent */
 	int cgroup_subsys;        /* number of the v1 controller whose cgroups count; -1 = v2 */
 	const char *strategy;     /* by name; NULL = the first that loads */
+};
+
+/* A part of an edge's calls: those that asked for the same. */
+struct capture_operation {
+	char name[WIRE_OPERATION]; /* see operation.h */
+	uint64_t errors;
+	struct hist latency;
 };
 
 /* What one end saw of the calls between a container and a peer in one window. */
@@ -48,6 +56,8 @@ struct capture_edge {
 	float connect_us;    /* worst in the window; NaN = no connection was opened */
 	struct hist latency; /* first request byte .. last response byte */
 	struct hist self;    /* server: latency less own calls, of calls where that is known */
+	uint32_t operations; /* calls of none of these asked for what could not be told or kept */
+	const struct capture_operation *operation; /* [operations] */
 };
 
 /* Name of the strategy at `rank`, 0 = the best; NULL past the last. */

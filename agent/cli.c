@@ -16,7 +16,8 @@ enum key {
 	KEY_JSON = 'j',
 	KEY_SORT = 's',
 	KEY_ONCE = 256,
-	KEY_RELEASE
+	KEY_RELEASE,
+	KEY_OPERATIONS
 };
 
 static error_t parse_option(int key, char *argument, struct argp_state *state)
@@ -41,6 +42,9 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 	case KEY_FILTER:
 		o->view.filter = argument;
 		return 0;
+	case KEY_OPERATIONS:
+		o->operations = true;
+		return 0;
 	case KEY_RELEASE:
 		o->release_all = true;
 		return 0;
@@ -64,6 +68,8 @@ void cli_parse(int argc, char **argv, const char *about, unsigned extras, struct
 	};
 	static const struct argp_option release = {
 		"release-all", KEY_RELEASE, NULL, 0, "take back every action now", 0};
+	static const struct argp_option operations = {"operations", KEY_OPERATIONS, NULL, 0,
+		"below each edge what its calls asked for; the rest could not be told or kept", 0};
 	struct argp_option option[8] = {common[0], common[1]};
 	struct argp argp = {option, parse_option, NULL, about, NULL, NULL, NULL};
 	unsigned n = 2;
@@ -76,6 +82,8 @@ void cli_parse(int argc, char **argv, const char *about, unsigned extras, struct
 		option[n++] = once;
 	for (unsigned i = 0; extras & CLI_VIEW && i < sizeof(view) / sizeof(*view); i++)
 		option[n++] = view[i];
+	if (extras & CLI_OPERATIONS)
+		option[n++] = operations;
 	if (extras & CLI_RELEASE)
 		option[n++] = release;
 	argp_parse(&argp, argc, argv, 0, NULL, o);

@@ -18,7 +18,7 @@ int cli_support(int argc, char **argv);
 int cli_actions(int argc, char **argv);
 
 /* What a command takes beside --control and --json. */
-enum cli_extra { CLI_NONE = 0, CLI_ONCE = 1, CLI_VIEW = 2, CLI_RELEASE = 4 };
+enum cli_extra { CLI_NONE = 0, CLI_ONCE = 1, CLI_VIEW = 2, CLI_RELEASE = 4, CLI_OPERATIONS = 8 };
 
 #define CLI_SORTS "cpu, throttled, runq, mem, iowait, calls, errors, p50, p99, name"
 
@@ -39,6 +39,7 @@ struct cli_options {
 	const char *control;
 	struct cli_view view;
 	bool json, once, release_all;
+	bool operations; /* break the edges down */
 };
 
 /* Parse; wrong arguments end the process with a message and status 64 (argp). */
@@ -76,7 +77,7 @@ const char *cli_decimal(cli_cell to, double value); /* 0.31 12.0 1234 */
 void cli_container_head(FILE *f);
 void cli_container_line(FILE *f, const json_t *container);
 void cli_edge_head(FILE *f);
-/* The calls a container serves, then those it makes. */
-void cli_edge_lines(FILE *f, const json_t *window, const json_t *container);
+/* The calls a container serves, then those it makes; of each what was asked for, if wanted. */
+void cli_edge_lines(FILE *f, const json_t *window, const json_t *container, bool operations);
 
 #endif

@@ -63,7 +63,28 @@ static void edge_line(FILE *f, const json_t *e)
 		cli_duration(rtt, cli_number(e, "rtt_us")));
 }
 
-void cli_edge_lines(FILE *f, const json_t *window, const json_t *container)
+static void operation_line(FILE *f, const json_t *o)
+{
+	const char *name = json_string_value(json_object_get(o, "name"));
+	double count = cli_number(o, "calls");
+	cli_cell calls, errors, p50, p99;
+
+	fprintf(f, "      %-29.29s %7s %5s %7s %7s\n", name ? name : "(other)",
+		cli_decimal(calls, cli_number(o, "calls_per_s")),
+		cli_percent(errors, count > 0 ? cli_number(o, "errors") / count : NAN),
+		cli_duration(p50, cli_number(o, "p50_us")),
+		cli_duration(p99, cli_number(o, "p99_us")));
+}
+
+static void operation_lines(FILE *f, const json_t *e)
+{
+	const json_t *o;
+	size_t i;
+
+	json_array_foreach(json_object_get(e, "operations"), i, o) operation_line(f, o);
+}
+
+void cli_edge_lines(FILE *f, const json_t *window, const json_t *container, bool operations)
 {
 	static const char *const sides[] = {"server", "client"};
 	double id = cli_number(container, "cgroup_id");
@@ -73,21 +94,24 @@ void cli_edge_lines(FILE *f, const json_t *window, const json_t *container)
 	for (int side = 0; side < 2; side++) {
 		json_array_foreach(json_object_get(window, "edges"), i, e)
 		{
-			if (cli_number(e, "cgroup_id") == id &&
-				!strcmp(cli_string(e, "side"), sides[side]))
-				edge_line(f, e);
+			if (cli_number(e, "cgroup_id") != id ||
+				strcmp(cli_string(e, "side"), sides[side]) != 0)
+				continue;
+			edge_line(f, e);
+			if (operations)
+				operation_lines(f, e);
 		}
 	}
 }
 
 /* Ask for a window and print one of its arrays as JSON, or the window as text. */
-static int show(int argc, char **argv, const char *about, const char *array,
-	void (*print)(const json_t *window))
+static int show(int argc, char **argv, const char *about, unsigned extras, const char *array,
+	void (*print)(const json_t *window, bool operations))
 {
 	struct cli_options o;
 	json_t *window;
 
-	cli_parse(argc, argv, about, CLI_VIEW, &o);
+	cli_parse(argc, argv, about, CLI_VIEW | extras, &o);
 	window = cli_ask(&o, "window");
 	if (!window)
 		return 1;
@@ -95,16 +119,17 @@ static int show(int argc, char **argv, const char *about, const char *array,
 	if (o.json)
 		cli_print_json(json_incref(json_object_get(window, array)));
 	else
-		print(window);
+		print(window, o.operations);
 	json_decref(window);
 	return 0;
 }
 
-static void print_containers(const json_t *window)
+static void print_containers(const json_t *window, bool operations)
 {
 	const json_t *c;
 	size_t i;
 
+	(void)operations;
 	cli_container_head(stdout);
 	json_array_foreach(json_object_get(window, "containers"), i, c)
 		cli_container_line(stdout, c);
@@ -123,7 +148,7 @@ static bool has_edges(const json_t *window, const json_t *container)
 	return false;
 }
 
-static void print_edges(const json_t *window)
+static void print_edges(const json_t *window, bool operations)
 {
 	table_name name;
 	const json_t *c;
@@ -136,18 +161,18 @@ static void print_edges(const json_t *window)
 			continue;
 		name_of(c, name);
 		printf("%s\n", name);
-		cli_edge_lines(stdout, window, c);
+		cli_edge_lines(stdout, window, c, operations);
 	}
 }
 
 int cli_containers(int argc, char **argv)
 {
-	return show(argc, argv, "The containers of this node in the last window.", "containers",
-		print_containers);
+	return show(argc, argv, "The containers of this node in the last window.", CLI_NONE,
+		"containers", print_containers);
 }
 
 int cli_edges(int argc, char **argv)
 {
-	return show(argc, argv, "The calls between containers in the last window.", "edges",
-		print_edges);
+	return show(argc, argv, "The calls between containers in the last window.", CLI_OPERATIONS,
+		"edges", print_edges);
 }

@@ -53,7 +53,7 @@ static char *render(const json_t *window)
 	json_array_foreach(json_object_get(window, "containers"), i, c)
 	{
 		cli_container_line(f, c);
-		cli_edge_lines(f, window, c);
+		cli_edge_lines(f, window, c, false);
 	}
 	if (fclose(f)) {
 		free(text);

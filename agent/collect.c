@@ -134,6 +134,7 @@ static void fill_losses(struct collector *c, uint64_t loss[WIRE_LOSSES])
 	if (c->sched)
 		loss[LOSS_PROBE_MISSED] += sched_missed(c->sched);
 	loss[LOSS_EDGE_TABLE_FULL] += c->window.edges_refused;
+	loss[LOSS_OPERATION_TABLE_FULL] += c->window.operations_refused;
 	loss[LOSS_CONTAINER_TABLE_FULL] += containers_refused(c->containers) + c->sched_refused;
 }
 
@@ -256,6 +257,7 @@ static void open_probes(struct collector *c)
 {
 	/* In the kernel a server's edge with self time takes two places. */
 	struct capture_options options = {.max_edges = 2 * c->o.max_edges,
+		.max_operations = c->o.max_operations,
 		.max_connections = c->o.max_connections,
 		.cgroup_subsys = c->subsys,
 		.strategy = c->o.strategy,
@@ -294,7 +296,7 @@ static int open_tables(struct collector *c)
 		.joined = joined,
 		.left = left,
 		.ctx = c};
-	int err = window_open(&c->window, c->o.max_containers, c->o.max_edges);
+	int err = window_open(&c->window, c->o.max_containers, c->o.max_edges, c->o.max_operations);
 
 	c->last = calloc(c->o.max_containers, sizeof(*c->last));
 	c->sum = calloc(c->o.max_containers, sizeof(*c->sum));

@@ -24,6 +24,7 @@ struct collect_options {
 	bool perf;                      /* count perf events per container, see perf.h */
 	bool no_bpf;                    /* this process may not load programs: counters only */
 	uint32_t max_containers, max_edges, max_connections;
+	uint32_t max_operations; /* 0 = edges are not broken down */
 };
 
 struct collector;

@@ -113,14 +113,64 @@ static json_t *edge(const struct wire_window *w, const struct wire_edge *e)
 	return o;
 }
 
+/* One row of an edge's break-down; latencies under the names they have in the edge. */
+static json_t *operation(const char *name, uint64_t errors, const struct hist *h, double seconds)
+{
+	json_t *o = json_pack("{s:s?, s:I, s:I}", "name", name, "calls", (json_int_t)h->total,
+		"errors", (json_int_t)errors);
+
+	json_object_set_new(o, "calls_per_s", json_number_or_null((double)h->total / seconds));
+	json_object_set_new(
+		o, "mean_us", json_number_or_null(h->total ? hist_mean_ns(h) / 1e3 : NAN));
+	json_object_set_new(o, "p50_us", quantile(h, 0.5));
+	json_object_set_new(o, "p90_us", quantile(h, 0.9));
+	json_object_set_new(o, "p99_us", quantile(h, 0.99));
+	return o;
+}
+
+/* What is left of `all` without `part`. */
+static void subtract(struct hist *all, const struct hist *part)
+{
+	for (unsigned i = 0; i < HIST_BUCKETS; i++)
+		all->count[i] -= part->count[i] < all->count[i] ? part->count[i] : all->count[i];
+	all->total -= part->total < all->total ? part->total : all->total;
+	all->sum_ns -= part->sum_ns < all->sum_ns ? part->sum_ns : all->sum_ns;
+}
+
+/* The operations of edge `number`, which begin at *next; calls of none of them have no name. */
+static json_t *operations(const struct wire_window *w, uint32_t number, uint32_t *next)
+{
+	const struct wire_edge *e = &w->edge[number];
+	double seconds = (double)w->duration_ns / 1e9;
+	struct hist rest = e->latency;
+	uint64_t errors = e->errors;
+	json_t *all = json_array();
+
+	for (; *next < w->operations && w->operation[*next].edge == number; ++*next) {
+		const struct wire_operation *o = &w->operation[*next];
+
+		json_array_append_new(all, operation(o->name, o->errors, &o->latency, seconds));
+		subtract(&rest, &o->latency);
+		errors -= o->errors < errors ? o->errors : errors;
+	}
+	if (json_array_size(all) && rest.total)
+		json_array_append_new(all, operation(NULL, errors, &rest, seconds));
+	return all;
+}
+
 json_t *report_window(const struct wire_window *w)
 {
 	json_t *o = json_object(), *containers = json_array(), *edges = json_array();
+	uint32_t next = 0;
 
 	for (uint32_t i = 0; i < w->containers; i++)
 		json_array_append_new(containers, container(&w->container[i]));
-	for (uint32_t i = 0; i < w->edges; i++)
-		json_array_append_new(edges, edge(w, &w->edge[i]));
+	for (uint32_t i = 0; i < w->edges; i++) {
+		json_t *e = edge(w, &w->edge[i]);
+
+		json_object_set_new(e, "operations", operations(w, i, &next));
+		json_array_append_new(edges, e);
+	}
 	json_object_set_new(o, "time", json_real((double)w->start_ns / 1e9));
 	json_object_set_new(o, "duration_s", json_real((double)w->duration_ns / 1e9));
 	json_object_set_new(o, "host", metrics(host_metric_name, w->host, HOST_METRICS));

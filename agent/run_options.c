@@ -12,6 +12,8 @@
 #include "agent/run.h"
 #include "common/log.h"
 
+#define DEFAULT_OPERATIONS 1024
+
 enum key {
 	KEY_ANALYZER = 256,
 	KEY_NODE,
@@ -31,6 +33,7 @@ enum key {
 	KEY_STRATEGY,
 	KEY_CONTAINERS,
 	KEY_EDGES,
+	KEY_OPERATIONS,
 	KEY_CONNECTIONS,
 	KEY_TLS_CA,
 	KEY_TLS_CERT,
@@ -79,6 +82,11 @@ static const struct argp_option options[] = {
 	{"interval-ms", KEY_INTERVAL, "N", 0, "length of a window, 100..60000 (1000)", 3},
 	{"max-containers", KEY_CONTAINERS, "N", 0, "1..4096 (512)", 3},
 	{"max-edges", KEY_EDGES, "N", 0, "of one window, 1..16384 (2048)", 3},
+	{"operations", KEY_OPERATIONS, "N", OPTION_ARG_OPTIONAL,
+		"tell apart what calls ask for, at most N operations of edges in a window, "
+		"1..16384 "
+		"(1024); costs HTTP/1, Redis and memcached a look at each request",
+		3},
 	{"max-connections", KEY_CONNECTIONS, "N", 0, "1..1048576 (16384)", 3},
 	{"control", KEY_CONTROL, "SOCKET", 0, "answer the other commands here (" CONTROL_SOCKET ")",
 		4},
@@ -159,6 +167,11 @@ static error_t parse_numbers(int key, char *text, struct argp_state *state, stru
 		return 0;
 	case KEY_EDGES:
 		c->max_edges = (uint32_t)number(state, text, "max-edges", 1, WIRE_MAX_EDGES);
+		return 0;
+	case KEY_OPERATIONS:
+		c->max_operations =
+			text ? (uint32_t)number(state, text, "operations", 1, WIRE_MAX_OPERATIONS)
+			     : DEFAULT_OPERATIONS;
 		return 0;
 	case KEY_CONNECTIONS:
 		c->max_connections = (uint32_t)number(state, text, "max-connections", 1, 1 << 20);

@@ -10,16 +10,20 @@ static uint32_t saturate(uint64_t v)
 	return v > UINT32_MAX ? UINT32_MAX : (uint32_t)v;
 }
 
-int window_open(struct window *w, uint32_t max_containers, uint32_t max_edges)
+int window_open(
+	struct window *w, uint32_t max_containers, uint32_t max_edges, uint32_t max_operations)
 {
 	memset(w, 0, sizeof(*w));
 	w->max_containers = max_containers;
 	w->max_edges = max_edges;
+	w->max_operations = max_operations;
 	w->wire.container = calloc(max_containers, sizeof(*w->wire.container));
 	w->wire.edge = calloc(max_edges, sizeof(*w->wire.edge));
+	w->wire.operation = calloc(max_operations ? max_operations : 1, sizeof(*w->wire.operation));
 	w->place = calloc(max_containers, sizeof(*w->place));
 	w->by_calls = calloc(max_containers, sizeof(*w->by_calls));
-	if (!w->wire.container || !w->wire.edge || !w->place || !w->by_calls) {
+	if (!w->wire.container || !w->wire.edge || !w->wire.operation || !w->place ||
+		!w->by_calls) {
 		window_close(w);
 		return -ENOMEM;
 	}
@@ -30,7 +34,7 @@ void window_begin(struct window *w, uint64_t start_ns, uint64_t duration_ns)
 {
 	w->wire.start_ns = start_ns;
 	w->wire.duration_ns = duration_ns;
-	w->wire.containers = w->wire.edges = 0;
+	w->wire.containers = w->wire.edges = w->wire.operations = 0;
 	memset(w->wire.loss, 0, sizeof(w->wire.loss));
 	for (int m = 0; m < HOST_METRICS; m++)
 		w->wire.host[m] = NAN;
@@ -58,6 +62,24 @@ static uint32_t place_of(const struct window *w, const struct containers *c, uin
 	return slot == CONTAINERS_NONE ? WIRE_NO_CONTAINER : w->place[slot];
 }
 
+static void add_operations(struct window *w, const struct capture_edge *e, uint32_t edge)
+{
+	for (uint32_t i = 0; i < e->operations; i++) {
+		const struct capture_operation *from = &e->operation[i];
+		struct wire_operation *to;
+
+		if (w->wire.operations == w->max_operations) {
+			w->operations_refused += from->latency.total;
+			continue;
+		}
+		to = &w->wire.operation[w->wire.operations++];
+		to->edge = edge;
+		memcpy(to->name, from->name, sizeof(to->name));
+		to->errors = saturate(from->errors);
+		to->latency = from->latency;
+	}
+}
+
 void window_add_edge(struct window *w, const struct containers *c, const struct capture_edge *e)
 {
 	uint32_t container = place_of(w, c, e->cgroup_id);
@@ -69,6 +91,7 @@ void window_add_edge(struct window *w, const struct containers *c, const struct 
 		w->edges_refused++;
 		return;
 	}
+	add_operations(w, e, w->wire.edges);
 	to = &w->wire.edge[w->wire.edges++];
 	to->container = container;
 	to->peer_container = place_of(w, c, e->peer_cgroup_id);
@@ -120,6 +143,7 @@ void window_close(struct window *w)
 {
 	free(w->wire.container);
 	free(w->wire.edge);
+	free(w->wire.operation);
 	free(w->place);
 	free(w->by_calls);
 	memset(w, 0, sizeof(*w));

@@ -14,14 +14,16 @@
 
 struct window {
 	struct wire_window wire; /* what is sent; its arrays are owned here */
-	uint32_t max_containers, max_edges;
+	uint32_t max_containers, max_edges, max_operations;
 	uint32_t *place; /* [max_containers] slot in the container table -> index in `wire` */
 	bool *by_calls;  /* [max_containers] network metrics come from the calls */
-	uint64_t edges_refused; /* since open */
+	uint64_t edges_refused;      /* since open */
+	uint64_t operations_refused; /* likewise, in calls */
 };
 
 /* Returns 0 or -ENOMEM. */
-int window_open(struct window *w, uint32_t max_containers, uint32_t max_edges);
+int window_open(
+	struct window *w, uint32_t max_containers, uint32_t max_edges, uint32_t max_operations);
 
 /* Forget the last window and start one. Times as in struct wire_window. */
 void window_begin(struct window *w, uint64_t start_ns, uint64_t duration_ns);
@@ -30,7 +32,10 @@ void window_begin(struct window *w, uint64_t start_ns, uint64_t duration_ns);
 struct wire_container *window_add_container(
 	struct window *w, uint32_t slot, const struct container *c);
 
-/* Add what capture saw, if one of its ends is a container; ends that are none are dropped. */
+/*
+ * Add what capture saw, with the operations it is broken down into, if one of its ends is a
+ * container; ends that are none are dropped.
+ */
 void window_add_edge(struct window *w, const struct containers *c, const struct capture_edge *e);
 
 /*

@@ -36,7 +36,14 @@ enum rpc_protocol {
 	RPC_PROTOCOLS
 };
 
-enum rpc_loss { RPC_LOSS_EDGES, RPC_LOSS_CONNECTIONS, RPC_LOSS_IO_URING, RPC_LOSSES };
+enum rpc_loss {
+	RPC_LOSS_EDGES,
+	RPC_LOSS_CONNECTIONS,
+	RPC_LOSS_IO_URING,
+	RPC_LOSS_OPERATIONS,      /* calls that no operation has for lack of room, in all */
+	RPC_LOSS_EDGE_OPERATIONS, /* or in their edge */
+	RPC_LOSSES
+};
 
 /*
  * A pause that ends a response (or a request) for lack of other evidence. Longer
@@ -65,6 +72,29 @@ struct rpc_edge {
 	__u32 unanswered;
 	__u32 retransmits, segments;
 	__u32 connect_us; /* worst; 0 = no connection was opened */
+	__u32 operations; /* that it was broken down into */
+	__u32 pad0;
+	__u32 count[HIST_BUCKETS];
+};
+
+/* What bpf/protocol/operation.h reads in a request; zero behind its end. */
+#define RPC_OPERATION 40
+
+struct rpc_operation_text {
+	__u8 byte[RPC_OPERATION];
+};
+
+/* A part of an edge's calls. */
+struct rpc_operation_key {
+	__u32 epoch; /* of the edge */
+	__u32 edge;  /* its place */
+	struct rpc_operation_text text;
+};
+
+struct rpc_operation_calls {
+	__u64 sum_ns;
+	__u32 errors;
+	__u32 pad0;
 	__u32 count[HIST_BUCKETS];
 };
 
@@ -76,7 +106,10 @@ struct rpc_listener {
 };
 
 _Static_assert(sizeof(struct rpc_edge_key) == 56, "read on both sides of a map");
-_Static_assert(sizeof(struct rpc_edge) == 56 + 4 * HIST_BUCKETS, "read on both sides of a map");
+_Static_assert(sizeof(struct rpc_edge) == 64 + 4 * HIST_BUCKETS, "read on both sides of a map");
+_Static_assert(sizeof(struct rpc_operation_key) == 48, "read on both sides of a map");
+_Static_assert(
+	sizeof(struct rpc_operation_calls) == 16 + 4 * HIST_BUCKETS, "read on both sides of a map");
 _Static_assert(sizeof(struct rpc_listener) == 8, "read on both sides of a map");
 
 #endif

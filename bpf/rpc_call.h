@@ -50,6 +50,20 @@ static __always_inline void connection_cancel(struct rpc_connection *c, __u64 no
 	c->own = 0;
 }
 
+/*
+ * The open call is what was asked for last; `told` is whether that was the call's own request. Its
+ * text is copied only where it differs, which a call that repeats the last one does not.
+ */
+static __always_inline void connection_name_call(struct rpc_connection *c, bool told)
+{
+	if (!edge_operations)
+		return;
+	if (!told)
+		c->operation.tag = 0;
+	else if (c->operation.tag != c->asked.tag)
+		c->operation = c->asked;
+}
+
 /* The plaintext of the message that was read last, if it has come by now. */
 static __always_inline void connection_hear(struct rpc_connection *c, struct sock *sk, __u64 now)
 {
@@ -73,12 +87,14 @@ static __always_inline void connection_hear(struct rpc_connection *c, struct soc
 		c->error = 1;
 	if (v == RPC_INTERIM)
 		c->end_ns = 0;
+	if (c->role == ROLE_SERVER && (v == RPC_REQUEST || v == RPC_MESSAGE))
+		connection_name_call(c, true);
 }
 
 static __always_inline void connection_request(
 	struct rpc_connection *c, __u64 now, enum rpc_verdict v)
 {
-	bool first = is_first(c, true);
+	bool first = is_first(c, true), told = v == RPC_REQUEST || v == RPC_MESSAGE;
 	__u64 last = c->end_ns > c->request_ns ? c->end_ns : c->request_ns;
 
 	if (now < last) /* behind another on the same connection, not before that is done */
@@ -89,6 +105,8 @@ static __always_inline void connection_request(
 		connection_cancel(c, now);
 		return;
 	}
+	if (first || told) /* or its head was read alone */
+		connection_name_call(c, told);
 	if (first) {
 		c->error = 0;
 		c->start_ns = now;

@@ -69,6 +69,7 @@ static __always_inline void connection_set_protocol(struct rpc_connection *c, __
 		return;
 	c->key.protocol = protocol;
 	c->edge_epoch = 0; /* another edge */
+	c->seen = 0;
 }
 
 static __always_inline void connection_mark(struct rpc_connection *c, const struct sock_now *now)

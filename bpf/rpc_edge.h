@@ -8,6 +8,7 @@
 #define SAGE_BPF_RPC_EDGE_H
 
 #include "bpf/rpc_maps.h"
+#include "bpf/rpc_operation.h"
 
 /* Lookups of a peer that is not known yet, per connection and window. */
 #define PEER_TRIES 3
@@ -50,15 +51,17 @@ static __always_inline __u32 bucket_of(__u64 value_ns)
 	return HIST_SUB + octave * HIST_SUB + ((__u32)(unit >> octave) & (HIST_SUB - 1));
 }
 
-static __always_inline void edge_add(struct rpc_edge *e, __u64 ns)
+/* Gives the bucket. */
+static __always_inline __u32 edge_add(struct rpc_edge *e, __u64 ns)
 {
 	__u32 bucket = bucket_of(ns);
 
 	barrier_var(bucket); /* the verifier must see the check that follows on the index itself */
 	if (bucket >= HIST_BUCKETS)
-		return;
+		return bucket;
 	__sync_fetch_and_add(&e->count[bucket], 1);
 	__sync_fetch_and_add(&e->sum_ns, ns);
+	return bucket;
 }
 
 static __always_inline bool is_loopback(const __u8 *a)
@@ -200,6 +203,8 @@ static __always_inline struct rpc_edge *edge_of(struct rpc_connection *c)
 		ends_resolve(c);
 		c->edge = edge_find(c, window, c->role == ROLE_SERVER ? RPC_SERVER : RPC_CLIENT);
 		c->self_edge = NO_EDGE;
+		c->edge_window = window;
+		operations_forget(c);
 		if (c->edge != NO_EDGE && (c->key.peer_cgroup_id || c->tries >= PEER_TRIES))
 			c->edge_epoch = window;
 	}
@@ -224,7 +229,7 @@ static __always_inline void edge_count(struct rpc_connection *c, __u64 start_ns,
 
 	if (!e)
 		return;
-	edge_add(e, ns);
+	operation_count(c, e, edge_add(e, ns), ns);
 	c->counted = 1;
 	if (c->error)
 		__sync_fetch_and_add(&e->errors, 1);

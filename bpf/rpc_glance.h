@@ -3,8 +3,8 @@
  *
  * A message is looked at where something is to be learned (rpc_message.h decides):
  * while the protocol is unknown, at the first bytes of an answer (errors), and at the
- * first bytes of a request where a protocol has messages that get no answer. The
- * protocols are in bpf/protocol/, a header each.
+ * first bytes of a request where a protocol has messages that get no answer, or where
+ * operations are told apart. The protocols are in bpf/protocol/, a header each.
  */
 #ifndef SAGE_BPF_RPC_GLANCE_H
 #define SAGE_BPF_RPC_GLANCE_H
@@ -25,6 +25,9 @@
 #define RPC_MIXED_REQUESTS                                                                         \
 	(1U << RPC_THRIFT | 1U << RPC_POSTGRESQL | 1U << RPC_MYSQL | 1U << RPC_MONGODB |           \
 		1U << RPC_KAFKA | 1U << RPC_AMQP)
+
+/* Of these the agent knows all requests for calls: only their operation is to be learned. */
+#define RPC_PLAIN_REQUESTS (1U << RPC_HTTP1 | 1U << RPC_REDIS | 1U << RPC_MEMCACHED)
 
 /* What a message is on a connection that speaks `protocol`. */
 static __always_inline enum rpc_verdict glance_known(

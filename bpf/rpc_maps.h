@@ -9,6 +9,7 @@
 
 #include "bpf/event.h"
 #include "bpf/kernel.h"
+#include "bpf/protocol/operation.h"
 
 /* ---- knobs */
 
@@ -16,6 +17,7 @@ const volatile __u32 max_connections = 16384;
 const volatile __s32 cgroup_subsystem = -1; /* of which v1 controller; -1 = v2 */
 const volatile __u8 tls_sent, tls_received; /* tls.bpf.c sees what a library is given, and gives */
 const volatile __u32 tick_ns;               /* a jiffy; 0 = unknown */
+const volatile __u32 edge_operations;       /* that an edge is broken down into; 0 = off */
 
 /* ---- counters the agent reads and the window's number it writes, live */
 
@@ -35,6 +37,18 @@ enum rpc_partial { RPC_WHOLE, RPC_PARTIAL, RPC_HEAD_RECEIVED, RPC_HEAD_SENT };
 
 /* A place in `edge_values` that is none. */
 #define NO_EDGE 0xffffffffU
+
+/* Places in `operation_values` that are none. */
+#define NO_OPERATION 0xffffffffU
+#define EDGE_HAS_ENOUGH 0xfffffffeU
+
+/* Operations of a connection whose places it keeps at hand; a power of two. */
+#define OPERATIONS_AT_HAND 4
+
+struct rpc_place_at_hand {
+	__u32 tag; /* of the operation; 0 = free */
+	__u32 place;
+};
 
 /*
  * One end of a TCP connection. Written under the socket's lock, but for what a window's
@@ -73,7 +87,13 @@ struct rpc_connection {
 	__u32 netns;
 	__u8 tls_changed; /* the client has changed its cipher: its next record is no call */
 	__u8 tls_awaited; /* the plaintext of the last message has not come */
-	__u8 pad0[6];
+	__u8 pad0[2];
+	__u32 edge_window; /* window in which `edge` was looked up */
+	/* Operations; of no use, and not touched, when they are off. */
+	__u64 seen; /* hash of the first bytes of the request `asked` was read from; 0 = none */
+	struct rpc_place_at_hand at_hand[OPERATIONS_AT_HAND]; /* by tag; good in `edge_epoch` */
+	struct rpc_operation operation;                       /* of the open call */
+	struct rpc_operation asked;                           /* of the last request looked at */
 };
 
 /* A socket's own counters, cumulative. */
@@ -169,6 +189,27 @@ struct {
 	__uint(max_entries, 8192);
 	__type(value, __u32); /* places in `edge_values` that are empty */
 } edges_free SEC(".maps");
+
+/* Likewise for the operations of edges. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1024);
+	__type(key, struct rpc_operation_key);
+	__type(value, __u32); /* place in `operation_values` */
+} operations SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1024);
+	__type(key, __u32);
+	__type(value, struct rpc_operation_calls);
+} operation_values SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_STACK);
+	__uint(max_entries, 1024);
+	__type(value, __u32); /* places in `operation_values` that are empty */
+} operations_free SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

@@ -29,6 +29,8 @@ static __always_inline bool connection_wants_glance(const struct rpc_connection 
 		return true;
 	if (c->key.protocol == RPC_TCP)
 		return c->looks < MAX_LOOKS;
+	if (edge_operations && RPC_PLAIN_REQUESTS >> c->key.protocol & 1)
+		return true;
 	return !request || RPC_MIXED_REQUESTS >> c->key.protocol & 1;
 }
 
@@ -65,6 +67,37 @@ __noinline __u64 rpc_look(const struct rpc_glance *g, __u32 protocol, bool from_
 	if (v == RPC_NO_CALL)
 		length = glance_length(g, protocol);
 	return v | protocol << 8 | length << 32;
+}
+
+/* operation_of() for all programs; likewise. */
+__noinline int rpc_ask(struct rpc_operation *o, const struct rpc_glance *g, __u32 protocol)
+{
+	if (o && g)
+		operation_of(o, g, protocol);
+	return 0;
+}
+
+/* Note which operation the request at `g` asks for, unless it begins as the last one did. */
+static __always_inline void connection_ask(struct rpc_connection *c, const struct rpc_glance *g)
+{
+	__u64 seen;
+
+	if (!edge_operations)
+		return;
+	seen = operation_hash(g->byte);
+	if (seen == c->seen)
+		return;
+	c->seen = seen;
+	rpc_ask(&c->asked, g, c->key.protocol);
+}
+
+/* What is asked for is not to be seen. */
+static __always_inline void connection_ask_nothing(struct rpc_connection *c)
+{
+	if (!edge_operations)
+		return;
+	c->seen = 0;
+	c->asked.tag = 0;
 }
 
 /* Length of the message at `g` if it is no call and another begins behind it; else 0. */
@@ -141,6 +174,8 @@ static __always_inline enum rpc_verdict connection_look_inside(
 		connection_set_protocol(c, (__u8)(seen >> 8));
 	if (c->guessed)
 		connection_check_role(c, v, sending);
+	if ((c->role == ROLE_CLIENT) == sending && (v == RPC_REQUEST || v == RPC_MESSAGE))
+		connection_ask(c, plain);
 	return v;
 }
 
@@ -162,6 +197,7 @@ static __always_inline enum rpc_verdict connection_glance_tls(
 	if (!g->size)
 		return RPC_NOTHING;
 	v = (c->role == ROLE_CLIENT) == sending ? tls_request(c, g) : tls_response(g);
+	connection_ask_nothing(c);
 	if (tls_received && !sending && v == RPC_MESSAGE)
 		tls_await(c, sk);
 	return v;
@@ -202,6 +238,8 @@ static __always_inline enum rpc_verdict connection_glance(
 		connection_check_role(c, v, sending);
 		c->guessed = c->guessed && c->looks < MAX_LOOKS;
 	}
+	if (request && (v == RPC_REQUEST || v == RPC_MESSAGE))
+		connection_ask(c, g);
 	return v;
 }
 

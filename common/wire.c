@@ -28,6 +28,8 @@ static const char *const loss_names[WIRE_LOSSES] = {
 	[LOSS_BLIND_IO_URING] = "blind_io_uring",
 	[LOSS_WINDOW_TOO_BIG] = "window_too_big",
 	[LOSS_PROBE_MISSED] = "probe_missed",
+	[LOSS_OPERATION_TABLE_FULL] = "operation_table_full",
+	[LOSS_EDGE_OPERATIONS_FULL] = "edge_operations_full",
 };
 
 static const char *const knob_names[WIRE_KNOBS] = {
@@ -86,12 +88,16 @@ void wire_window_close(struct wire_window *w)
 	free(w->container);
 	free(w->edge);
 	free(w->flow);
+	free(w->operation);
+	free(w->operation_flow);
 	free(w->bucket);
 	w->container = NULL;
 	w->edge = NULL;
 	w->flow = NULL;
+	w->operation = NULL;
+	w->operation_flow = NULL;
 	w->bucket = NULL;
-	w->containers = w->edges = w->buckets = 0;
+	w->containers = w->edges = w->operations = w->buckets = 0;
 }
 
 size_t wire_batch_bytes(const struct wire_batch *b)
@@ -102,6 +108,7 @@ size_t wire_batch_bytes(const struct wire_batch *b)
 		const struct wire_window *w = &b->window[i];
 
 		bytes += w->containers * sizeof(*w->container) + w->edges * sizeof(*w->flow) +
+			 w->operations * sizeof(*w->operation_flow) +
 			 w->buckets * sizeof(*w->bucket);
 	}
 	return bytes;

@@ -21,13 +21,16 @@
 #define WIRE_MAX_INFLATED (16U << 20)
 #define WIRE_MAX_CONTAINERS 4096 /* per window */
 #define WIRE_MAX_EDGES 16384     /* per window */
-#define WIRE_MAX_WINDOWS 64      /* per batch */
+#define WIRE_MAX_OPERATIONS 16384
+#define WIRE_MAX_WINDOWS 64 /* per batch */
 #define WIRE_MAX_BATCH_CONTAINERS 16384
 #define WIRE_MAX_BATCH_EDGES 16384
+#define WIRE_MAX_BATCH_OPERATIONS 16384
 #define WIRE_MAX_LEASES 256
 #define WIRE_MAX_REPORTS 1024 /* per poll */
 #define WIRE_NAME 128         /* longest name with its terminating zero */
 #define WIRE_PATH 512
+#define WIRE_OPERATION 64 /* likewise, of an operation */
 
 enum wire_side { WIRE_CLIENT, WIRE_SERVER };
 
@@ -87,6 +90,14 @@ struct wire_edge {
 	struct hist self; /* server side: latency less time waited on own calls; may be empty */
 };
 
+/* Those of an edge's calls that asked for the same. The rest asked for what is not known. */
+struct wire_operation {
+	uint32_t edge;             /* index into the window's edges */
+	char name[WIRE_OPERATION]; /* printable ASCII: "GET /cart", "SELECT orders" */
+	uint32_t errors;
+	struct hist latency;
+};
+
 /* A histogram as it is received: a run of its window's buckets, those in use alone. */
 struct wire_spread {
 	uint64_t total, sum_ns;
@@ -111,17 +122,27 @@ struct wire_flow {
 	struct wire_spread latency, self;
 };
 
+/* An operation as it is received. */
+struct wire_operation_flow {
+	uint32_t edge;
+	char name[WIRE_OPERATION];
+	uint32_t errors;
+	struct wire_spread latency;
+};
+
 /* Why samples were lost or not seen. Cumulative since the agent's boot. */
 enum wire_loss {
 	LOSS_EDGE_TABLE_FULL,
 	LOSS_CONNECTION_TABLE_FULL,
 	LOSS_CONTAINER_TABLE_FULL,
-	LOSS_WINDOW_LATE,    /* the agent could not read the kernel in time */
-	LOSS_SPOOL_FULL,     /* windows dropped, oldest first */
-	LOSS_SPOOL_DAMAGED,  /* records that failed their checksum */
-	LOSS_BLIND_IO_URING, /* calls through hooks that are not seen */
-	LOSS_WINDOW_TOO_BIG, /* windows that would not fit a message */
-	LOSS_PROBE_MISSED,   /* events on a CPU where the same program was interrupted */
+	LOSS_WINDOW_LATE,          /* the agent could not read the kernel in time */
+	LOSS_SPOOL_FULL,           /* windows dropped, oldest first */
+	LOSS_SPOOL_DAMAGED,        /* records that failed their checksum */
+	LOSS_BLIND_IO_URING,       /* calls through hooks that are not seen */
+	LOSS_WINDOW_TOO_BIG,       /* windows that would not fit a message */
+	LOSS_PROBE_MISSED,         /* events on a CPU where the same program was interrupted */
+	LOSS_OPERATION_TABLE_FULL, /* calls that are in their edge, and in none of its operations */
+	LOSS_EDGE_OPERATIONS_FULL, /* likewise: their edge has as many as one may have */
 	WIRE_LOSSES
 };
 
@@ -132,11 +153,13 @@ struct wire_window {
 	uint64_t duration_ns;
 	float host[HOST_METRICS];
 	uint64_t loss[WIRE_LOSSES];
-	uint32_t containers, edges;
+	uint32_t containers, edges, operations;
 	struct wire_container *container; /* [containers] owned */
 	struct wire_edge *edge;           /* [edges] owned; where windows are made, else NULL */
 	struct wire_flow *flow;           /* [edges] owned; where they are received, else NULL */
-	struct wire_bucket *bucket;       /* of all flows; owned */
+	struct wire_operation *operation; /* [operations] in order of their edges; like edge */
+	struct wire_operation_flow *operation_flow; /* likewise; like flow */
+	struct wire_bucket *bucket;                 /* of all flows; owned */
 	uint32_t buckets;
 };
 

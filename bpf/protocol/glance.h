@@ -25,7 +25,7 @@
 
 /* The first bytes of a message; `size` of them are good, the rest are zero. */
 struct rpc_glance {
-	__u8 byte[RPC_GLANCE];
+	__u8 byte[RPC_GLANCE] __attribute__((aligned(8)));
 	__u32 size;
 	__u32 at;    /* where in the stream: TCP's sequence number of the first byte */
 	__u32 total; /* bytes that go by with them */

@@ -100,12 +100,14 @@ struct cause {
 	const char *name; /* NULL: the end */
 	const char *strategy;
 	const char *hook[3]; /* to attach nothing to */
+	unsigned operations; /* room for them; 0 = off */
 };
 
 static const struct cause causes[MAX_CASES] = {
 	{.name = "nothing"},
 	{.name = "empty", .hook = {"tcp_sendmsg_locked", "skb_copy_datagram_iovec"}},
 	{.name = "socket", .strategy = "socket"},
+	{.name = "operations", .strategy = "socket", .operations = 1024},
 	{.name = "length", .strategy = "length"},
 	{.name = "syscall", .strategy = "syscall"},
 };
@@ -160,8 +162,9 @@ static void detach(struct attached *a)
 
 static int attach(struct attached *a, const struct cause *c)
 {
-	struct capture_options o = {
-		.cgroup_subsys = traffic_cgroup_subsys(), .strategy = c->strategy};
+	struct capture_options o = {.cgroup_subsys = traffic_cgroup_subsys(),
+		.strategy = c->strategy,
+		.max_operations = c->operations};
 	int err = 0;
 
 	*a = (struct attached){0};

@@ -170,8 +170,9 @@ bool exchange_is(const char *strategy)
 
 static int set_up(void **state)
 {
-	struct capture_options o = {
-		.cgroup_subsys = traffic_cgroup_subsys(), .strategy = exchange_strategy};
+	struct capture_options o = {.cgroup_subsys = traffic_cgroup_subsys(),
+		.strategy = exchange_strategy,
+		.max_operations = 64};
 
 	(void)state;
 	if (traffic_cgroup_open(&exchange_front, "front") ||

@@ -85,7 +85,9 @@ void assert_protocol(const struct both *b, unsigned protocol)
 
 static int set_up(void **state)
 {
-	struct capture_options o = {.cgroup_subsys = traffic_cgroup_subsys(), .strategy = strategy};
+	struct capture_options o = {.cgroup_subsys = traffic_cgroup_subsys(),
+		.strategy = strategy,
+		.max_operations = 64};
 
 	(void)state;
 	return capture_open(&capture, &o);

@@ -15,6 +15,33 @@ struct both seen_between(
 	};
 }
 
+static void add_operation(struct seen *s, const struct capture_operation *o)
+{
+	uint64_t longest_ns = hist_quantile_ns(&o->latency, 1);
+	struct seen_operation *to = s->operation;
+
+	while (to < s->operation + s->operations && strcmp(to->name, o->name) != 0)
+		to++;
+	if (to == s->operation + SEEN_OPERATIONS)
+		return;
+	if (to == s->operation + s->operations) {
+		s->operations++;
+		strcpy(to->name, o->name);
+	}
+	to->calls += o->latency.total;
+	to->errors += o->errors;
+	if (longest_ns > to->longest_ns)
+		to->longest_ns = longest_ns;
+}
+
+struct seen_operation seen_operation(const struct seen *s, const char *name)
+{
+	for (unsigned i = 0; i < s->operations; i++)
+		if (!strcmp(s->operation[i].name, name))
+			return s->operation[i];
+	return (struct seen_operation){0};
+}
+
 static void add(struct seen *s, const struct capture_edge *e)
 {
 	if (e->cgroup_id != s->cgroup_id || e->side != s->side || e->port != s->port)
@@ -34,6 +61,8 @@ static void add(struct seen *s, const struct capture_edge *e)
 	s->sum.connect_us = e->connect_us;
 	hist_merge(&s->sum.latency, &e->latency);
 	hist_merge(&s->sum.self, &e->self);
+	for (uint32_t i = 0; i < e->operations; i++)
+		add_operation(s, &e->operation[i]);
 }
 
 void seen_add(void *ctx, const struct capture_edge *e)

@@ -5,12 +5,23 @@
 #include "agent/capture.h"
 #include "tests/bpf/traffic.h"
 
+#define SEEN_OPERATIONS 64
+
 struct seen {
 	uint64_t cgroup_id; /* what to look for */
 	uint16_t port;
 	unsigned side;
-	struct capture_edge sum;
+	struct capture_edge sum; /* but for its operations */
+	struct seen_operation {
+		char name[WIRE_OPERATION];
+		uint64_t calls, errors;
+		uint64_t longest_ns;
+	} operation[SEEN_OPERATIONS];
+	unsigned operations;
 };
+
+/* What was seen of one operation; all zero when it was not. */
+struct seen_operation seen_operation(const struct seen *s, const char *name);
 
 struct both {
 	struct seen client, server;

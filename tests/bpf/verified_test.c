@@ -101,7 +101,9 @@ static void check_all(void)
 
 static void capture_has_not_grown(void **state)
 {
-	struct capture_options o = {.cgroup_subsys = traffic_cgroup_subsys(), .strategy = object};
+	struct capture_options o = {.cgroup_subsys = traffic_cgroup_subsys(),
+		.strategy = object,
+		.max_operations = 1024};
 	struct capture *c;
 
 	(void)state;
