@@ -190,7 +190,9 @@ static int list_candidates(struct diagnosis *d, const struct baseline *b)
 					    ? RESOURCE_CODE
 					    : resource_of_metric(metric_of(b, f->cause)),
 			.score = f->score,
-			.culprit = f->named};
+			.culprit = f->named,
+			.restored = NAN,
+			.met = NAN};
 		snprintf(c->metric, sizeof(c->metric), "%s", metric_of(b, f->cause));
 		sum += f->score;
 		d->candidates++;

@@ -114,19 +114,31 @@ static void print_culprits(FILE *out, const struct diagnosis *d, const struct gr
 	}
 }
 
+static void print_spread(FILE *out, const char *label, const char *metric, const struct spread *s)
+{
+	char p50[32], p90[32], p99[32];
+
+	text_value(p50, sizeof(p50), metric, s->p50);
+	text_value(p90, sizeof(p90), metric, s->p90);
+	text_value(p99, sizeof(p99), metric, s->p99);
+	fprintf(out, "    %-28s %10s %10s %10s\n", label, p50, p90, p99);
+}
+
+/* Of the target's metric, over windows: as it was, and as it would have been. */
 static void print_counterfactual(FILE *out, const struct diagnosis *d)
 {
 	const struct counterfactual *c = &d->counterfactual;
-	char observed[32], restored[32];
+	char target[32];
 
-	if (isnan(c->observed) || isnan(c->restored))
+	if (isnan(c->with.p50) || isnan(c->without.p50))
 		return;
-	text_value(observed, sizeof(observed), d->slo_metric, c->observed);
-	text_value(restored, sizeof(restored), d->slo_metric, c->restored);
-	fprintf(out, "  %-10s %s; had it been normal there, %s", "otherwise", observed, restored);
+	text_value(target, sizeof(target), d->slo_metric, c->target);
+	fprintf(out, "\n  %-30s %10s %10s %10s\n", "had it been normal there", "p50", "p90", "p99");
+	print_spread(out, "observed", d->slo_metric, &c->with);
+	print_spread(out, "would have been", d->slo_metric, &c->without);
 	if (!isnan(c->probability))
-		fprintf(out, " (%.0f %% sure to meet the target)", 100 * c->probability);
-	fputc('\n', out);
+		fprintf(out, "    %.0f %% sure to meet the target of %s\n", 100 * c->probability,
+			target);
 }
 
 static void print_ranking(FILE *out, const struct diagnosis *d, const struct graph *g)
@@ -134,13 +146,38 @@ static void print_ranking(FILE *out, const struct diagnosis *d, const struct gra
 	int width = widest(d, g);
 
 	if (d->candidates)
-		fprintf(out, "\n  ranking\n");
+		fprintf(out, "\n  %-*s %s\n", width + 55, "ranking",
+			isnan(d->candidate[0].restored) ? "" : "with it alone normal");
 	for (size_t i = 0; i < d->candidates && i < RANKED; i++) {
 		const struct candidate *c = &d->candidate[i];
 
-		fprintf(out, "  %3zu  %-*.*s  %-8s  %3.0f %%  %s\n", i + 1, width, width,
+		fprintf(out, "  %3zu  %-*.*s  %-8s  %3.0f %%  %-28s", i + 1, width, width,
 			name_of(g, c->service), resource_name(c->resource), 100 * c->probability,
 			c->metric);
+		if (!isnan(c->restored)) {
+			char restored[32];
+
+			text_value(restored, sizeof(restored), d->slo_metric, c->restored);
+			fprintf(out, "  %10s  %3.0f %%", restored, 100 * c->met);
+		}
+		fputc('\n', out);
+	}
+}
+
+static void print_ruled_out(FILE *out, const struct diagnosis *d, const struct graph *g)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < d->ruled; i++) {
+		const struct ruled_out *r = &d->ruled_out[i];
+
+		if (diagnosis_blames(d, r->service))
+			continue;
+		if (!any)
+			fprintf(out, "\n  %s\n",
+				d->verdict == VERDICT_DIAGNOSED ? "ruled out" : "looked at");
+		any = true;
+		fprintf(out, "    %s: %s\n", name_of(g, r->service), r->why);
 	}
 }
 
@@ -177,6 +214,7 @@ void text_diagnosis(FILE *out, const struct diagnosis *d, const struct graph *g)
 		print_counterfactual(out, d);
 	print_ranking(out, d, g);
 	print_evidence(out, d, g);
+	print_ruled_out(out, d, g);
 	fprintf(out, "\n  %.2f s", d->seconds);
 	if (d->training_s > 0)
 		fprintf(out, ", after %.2f s of training", d->training_s);

@@ -25,7 +25,14 @@ void diagnosis_begin(
 	*d = (struct diagnosis){.from_s = from_s,
 		.to_s = to_s,
 		.slo_entity = slo->entity,
-		.counterfactual = {NAN, NAN, slo->target, NAN}};
+		.counterfactual = {.observed = NAN,
+			.restored = NAN,
+			.target = slo->target,
+			.probability = NAN,
+			.normal = NAN,
+			.explained = NAN,
+			.with = {NAN, NAN, NAN},
+			.without = {NAN, NAN, NAN}}};
 	snprintf(d->method, sizeof(d->method), "%s", method);
 	snprintf(d->slo_metric, sizeof(d->slo_metric), "%s", slo->metric);
 }
@@ -45,6 +52,40 @@ void diagnosis_clear(struct diagnosis *d)
 	free(d->candidate);
 	free(d->evidence);
 	memset(d, 0, sizeof(*d));
+}
+
+void diagnosis_rule_out(struct diagnosis *d, uint32_t service, const char *format, ...)
+{
+	struct ruled_out *r = &d->ruled_out[d->ruled];
+	va_list args;
+
+	for (size_t i = 0; i < d->ruled; i++)
+		if (d->ruled_out[i].service == service)
+			return;
+	if (d->ruled == DIAGNOSIS_RULED_OUT)
+		return;
+	d->ruled++;
+	r->service = service;
+	va_start(args, format);
+	vsnprintf(r->why, sizeof(r->why), format, args);
+	va_end(args);
+}
+
+bool diagnosis_blames(const struct diagnosis *d, uint32_t service)
+{
+	for (size_t i = 0; i < d->candidates; i++)
+		if (d->candidate[i].culprit && d->candidate[i].service == service)
+			return true;
+	return false;
+}
+
+double diagnosis_confidence(const struct diagnosis *d)
+{
+	double sum = 0;
+
+	for (size_t i = 0; i < d->candidates; i++)
+		sum += d->candidate[i].culprit ? d->candidate[i].probability : 0;
+	return fmin(1, sum);
 }
 
 static int best_first(const void *a, const void *b)
@@ -83,9 +124,10 @@ static const char *entity_name(const struct graph *g, uint32_t entity)
 
 static json_t *candidate_to_json(const struct candidate *c, const struct graph *g)
 {
-	return json_pack("{ss ss ss so so}", "service", entity_name(g, c->service), "resource",
-		resource_name(c->resource), "metric", c->metric, "probability",
-		json_number_or_null(c->probability), "score", json_number_or_null(c->score));
+	return json_pack("{ss ss ss so so so so}", "service", entity_name(g, c->service),
+		"resource", resource_name(c->resource), "metric", c->metric, "probability",
+		json_number_or_null(c->probability), "score", json_number_or_null(c->score),
+		"restored", json_number_or_null(c->restored), "met", json_number_or_null(c->met));
 }
 
 static json_t *candidates_to_json(const struct diagnosis *d, const struct graph *g, bool culprits)
@@ -125,19 +167,53 @@ static json_t *evidence_to_json(const struct diagnosis *d, const struct graph *g
 	return array;
 }
 
+static json_t *ruled_out_to_json(const struct diagnosis *d, const struct graph *g)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; array && i < d->ruled; i++) {
+		const struct ruled_out *r = &d->ruled_out[i];
+
+		if (diagnosis_blames(d, r->service))
+			continue;
+		if (json_array_append_new(
+			    array, json_pack("{ss so}", "service", entity_name(g, r->service),
+					   "why", text(r->why)))) {
+			json_decref(array);
+			return NULL;
+		}
+	}
+	return array;
+}
+
+static json_t *spread_to_json(const struct spread *s)
+{
+	return json_pack("{so so so}", "p50", json_number_or_null(s->p50), "p90",
+		json_number_or_null(s->p90), "p99", json_number_or_null(s->p99));
+}
+
+static json_t *counterfactual_to_json(const struct counterfactual *c)
+{
+	return json_pack("{so so so so so so so so}", "observed", json_number_or_null(c->observed),
+		"restored", json_number_or_null(c->restored), "target",
+		json_number_or_null(c->target), "probability", json_number_or_null(c->probability),
+		"normal", json_number_or_null(c->normal), "explained",
+		json_number_or_null(c->explained), "with", spread_to_json(&c->with), "without",
+		spread_to_json(&c->without));
+}
+
 json_t *diagnosis_to_json(const struct diagnosis *d, const struct graph *g)
 {
-	const struct counterfactual *c = &d->counterfactual;
+	double confidence = d->verdict == VERDICT_DIAGNOSED ? diagnosis_confidence(d) : NAN;
 
-	return json_pack("{ss ss so so so s{ss ss so} so so so so so s{so so so so}}", "verdict",
+	return json_pack("{ss ss so so so s{ss ss so} so so so so so so so so}", "verdict",
 		verdict_name(d->verdict), "method", d->method, "why", text(d->why), "from",
 		json_number_or_null(d->from_s), "to", json_number_or_null(d->to_s), "slo", "entity",
 		entity_name(g, d->slo_entity), "metric", d->slo_metric, "target",
-		json_number_or_null(c->target), "seconds", json_number_or_null(d->seconds),
-		"training_s", json_number_or_null(d->training_s), "ranking",
+		json_number_or_null(d->counterfactual.target), "seconds",
+		json_number_or_null(d->seconds), "training_s", json_number_or_null(d->training_s),
+		"confidence", json_number_or_null(confidence), "ranking",
 		candidates_to_json(d, g, false), "culprits", candidates_to_json(d, g, true),
-		"evidence", evidence_to_json(d, g), "counterfactual", "observed",
-		json_number_or_null(c->observed), "restored", json_number_or_null(c->restored),
-		"target", json_number_or_null(c->target), "probability",
-		json_number_or_null(c->probability));
+		"evidence", evidence_to_json(d, g), "ruled_out", ruled_out_to_json(d, g),
+		"counterfactual", counterfactual_to_json(&d->counterfactual));
 }

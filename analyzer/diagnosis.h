@@ -21,6 +21,8 @@ struct candidate {
 	double probability; /* P(this is the cause), 0..1 */
 	double score;       /* method's own, for ordering; higher = more suspect */
 	bool culprit;       /* member of the answer set */
+	double restored;    /* the SLO metric had this one alone been normal: what acting on it */
+	double met;         /* would bring; and P(target met) then. NaN = not worked out */
 };
 
 struct evidence {
@@ -31,11 +33,28 @@ struct evidence {
 	double since_s;          /* first window past 3 sigmas, Unix seconds; NaN if never */
 };
 
+/* Looked at, and not blamed. */
+struct ruled_out {
+	uint32_t service;
+	char why[160];
+};
+
+#define DIAGNOSIS_RULED_OUT 8
+
+/* Quantiles over windows, or over what they could have been. */
+struct spread {
+	double p50, p90, p99;
+};
+
 struct counterfactual {
 	double observed; /* the SLO metric in the incident (median over its windows) */
 	double restored; /* the same had the culprits been normal */
 	double target;
-	double probability; /* P(restored <= target) */
+	double probability;          /* P(restored <= target) */
+	double normal;               /* median of normal windows */
+	double explained;            /* share of the rise above it that the evidence finds at the
+					culprits, 0..1 */
+	struct spread with, without; /* the fault: observed, and had the culprits been normal */
 };
 
 struct diagnosis {
@@ -49,8 +68,11 @@ struct diagnosis {
 	size_t candidates;
 	struct evidence *evidence; /* [evidences] owned */
 	size_t evidences;
-	struct counterfactual counterfactual; /* NaN members when the method has none */
-	double seconds;                       /* time it took, with the model at hand */
+	struct counterfactual counterfactual;            /* NaN members when the method has none */
+	struct ruled_out ruled_out[DIAGNOSIS_RULED_OUT]; /* [ruled] most conspicuous first; one that
+							    became a culprit is not shown */
+	size_t ruled;
+	double seconds;    /* time it took, with the model at hand */
 	double training_s; /* time that model took to train for it; 0 = none was trained */
 };
 
@@ -63,6 +85,17 @@ void diagnosis_clear(struct diagnosis *d);
 /* Set the verdict, and why. */
 void diagnosis_unknown(struct diagnosis *d, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
+
+/* Say why a service is not the cause; the first word about it stays, the ninth service is left out.
+ */
+void diagnosis_rule_out(struct diagnosis *d, uint32_t service, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* Is the service a member of the answer set? */
+bool diagnosis_blames(const struct diagnosis *d, uint32_t service);
+
+/* How sure the answer set is the cause: the sum of its probabilities, 0..1. */
+double diagnosis_confidence(const struct diagnosis *d);
 
 /* Put the candidates in order: best score first, ties by number. */
 void diagnosis_rank(struct diagnosis *d);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "analyzer/evidence.h"
+#include "analyzer/prospect.h"
 #include "analyzer/search.h"
 
 #define ROUNDS 3           /* services in an answer, at most */
@@ -38,7 +39,9 @@ static int try_alone(struct greedy *y, const struct graph *g)
 		y->d->candidate[y->d->candidates++] = (struct candidate){.service = i,
 			.resource = RESOURCE_UNKNOWN,
 			.probability = a.probability,
-			.score = search_relief(y->s, &a)};
+			.score = search_relief(y->s, &a),
+			.restored = a.restored,
+			.met = a.probability};
 	}
 	return 0;
 }
@@ -96,6 +99,24 @@ static void share_chances(struct diagnosis *d)
 		d->candidate[i].probability /= sum;
 }
 
+/* The spread of what the model drew for the set. */
+static int spread_of_set(struct greedy *y)
+{
+	struct counterfactual *c = &y->d->counterfactual;
+	struct prospect p;
+	int err;
+
+	if (!y->count || search_ask(y->s, y->set, y->count, &y->answer))
+		return 0;
+	err = prospect_open(&p, y->s->rows * SEARCH_DRAWS);
+	if (err)
+		return err;
+	prospect_add(&p, y->s->draw, y->s->rows * SEARCH_DRAWS, 1);
+	c->without = prospect_spread(&p);
+	prospect_close(&p);
+	return 0;
+}
+
 static void conclude(struct greedy *y, const struct graph *g)
 {
 	struct diagnosis *d = y->d;
@@ -137,7 +158,7 @@ static int search_all(struct greedy *y, const struct graph *g)
 	diagnosis_rank(y->d);
 	share_chances(y->d);
 	conclude(y, g);
-	return 0;
+	return spread_of_set(y);
 }
 
 /* The target's own shift and that of the culprits' metrics. */
@@ -154,9 +175,14 @@ static int list_evidence(struct diagnosis *d, const struct frame *f)
 		const char *metric = i ? d->candidate[i - 1].metric : d->slo_metric;
 		struct shift s;
 
-		if ((!i || d->candidate[i - 1].culprit) && frame_gather(f, entity, metric, value) &&
-			frame_shift(f, value, 1e-9, &s))
+		if ((i && !d->candidate[i - 1].culprit) || !frame_gather(f, entity, metric, value))
+			continue;
+		if (frame_shift(f, value, 1e-9, &s))
 			evidence_add(d, entity, metric, &s);
+		if (!i && prospect_observed(&d->counterfactual, f, value)) {
+			free(value);
+			return -ENOMEM;
+		}
 	}
 	free(value);
 	return 0;

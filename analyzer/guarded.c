@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "analyzer/prospect.h"
 #include "analyzer/robust.h"
 #include "analyzer/search.h"
 
@@ -20,6 +21,8 @@
 struct guard {
 	struct diagnosis *d;
 	struct search *s;
+	const struct frame *f;
+	const float *slo;     /* [total of the frame] the target's metric */
 	double relief[ASKED]; /* of the candidates asked about, in the order of evidence; NaN = not
 				 known */
 	size_t asked;
@@ -27,14 +30,37 @@ struct guard {
 	double most;                /* its relief */
 };
 
+/* With the chance that these are the whole cause, else as the model drew it. */
+static int promise_of_model(const struct guard *a, double chance, struct promise *out)
+{
+	return prospect_promise(
+		out, a->f, a->slo, chance, a->s->draw, a->s->rows * SEARCH_DRAWS, a->s->target);
+}
+
+/* The same, else as the evidence has it: the incident's windows less what was found there. */
+static int promise_of_evidence(const struct guard *a, double chance, struct promise *out)
+{
+	const struct counterfactual *c = &a->d->counterfactual;
+
+	return prospect_promise_share(
+		out, a->f, a->slo, chance, c->explained, c->normal, c->target);
+}
+
+/* What the model does not confirm counts less. */
+static double trust(double relief)
+{
+	return isnan(relief) ? 1 : 1 - TRUST + TRUST * relief;
+}
+
 /* A surge is no state of a service: the model, which has no load, is not asked about it. */
-static void ask_candidates(struct guard *a)
+static int ask_candidates(struct guard *a)
 {
 	a->most = -1;
 	for (; a->asked < ASKED && a->asked < a->d->candidates; a->asked++) {
-		const struct candidate *c = &a->d->candidate[a->asked];
+		struct candidate *c = &a->d->candidate[a->asked];
 		struct intervention one = {.service = c->service, .resource = RESOURCE_NONE};
 		struct answer answer;
+		struct promise p;
 
 		a->relief[a->asked] = NAN;
 		if (c->resource == RESOURCE_WORKLOAD || search_ask(a->s, &one, 1, &answer))
@@ -44,7 +70,12 @@ static void ask_candidates(struct guard *a)
 			a->most = a->relief[a->asked];
 			a->favourite = *c;
 		}
+		if (promise_of_model(a, c->probability * trust(a->relief[a->asked]), &p))
+			return -ENOMEM;
+		c->restored = p.spread.p50;
+		c->met = p.within;
 	}
+	return 0;
 }
 
 /* Scores and chances shrink by what the model does not confirm; the chances' sum never grows. */
@@ -53,8 +84,7 @@ static void weigh(struct guard *a)
 	struct diagnosis *d = a->d;
 
 	for (size_t i = 0; i < d->candidates; i++) {
-		double relief = i < a->asked && !isnan(a->relief[i]) ? a->relief[i] : 1;
-		double factor = 1 - TRUST + TRUST * relief;
+		double factor = trust(i < a->asked ? a->relief[i] : NAN);
 
 		d->candidate[i].score *= factor;
 		d->candidate[i].probability *= factor;
@@ -90,11 +120,9 @@ static void append(struct diagnosis *d, const char *format, ...)
 }
 
 /* Share of the rise above target that the evidence explains. */
-static double explained(const struct diagnosis *d)
+static double explained(const struct counterfactual *c)
 {
-	const struct counterfactual *c = &d->counterfactual;
-
-	return (c->observed - c->restored) / (c->observed - c->target);
+	return c->explained * (c->observed - c->normal) / (c->observed - c->target);
 }
 
 /* The best one, and those near it that the evidence had chosen too. A surge stands alone. */
@@ -112,71 +140,110 @@ static void choose_culprits(struct diagnosis *d)
 	d->candidate[0].culprit = true;
 }
 
-/* The counterfactual of the two that restores more, as each errs by missing what it has not seen.
- */
-static void conclude(struct guard *a, const struct graph *g)
+/* What the model and the evidence say of each other, in words. */
+static void compare(
+	struct guard *a, const struct answer *answer, uint32_t first, const struct graph *g)
 {
 	struct diagnosis *d = a->d;
-	struct intervention set[CULPRITS];
-	size_t count = culprit_set(d, set);
-	struct answer answer;
-	double relief;
+	double relief = search_relief(a->s, answer);
 
-	if (!count || search_ask(a->s, set, count, &answer))
-		return;
-	relief = search_relief(a->s, &answer);
-	if (relief < LEAST_RELIEF && explained(d) < LEAST_SHARE) {
-		d->verdict = VERDICT_UNKNOWN;
-		for (size_t i = 0; i < d->candidates; i++)
-			d->candidate[i].culprit = false;
-		snprintf(d->why, sizeof(d->why),
-			"%.80s moved most, but nothing says that the target were met without it",
-			g->entity[set[0].service].name);
-		return;
-	}
-	if (answer.probability >= d->counterfactual.probability) {
-		d->counterfactual.observed = a->s->observed;
-		d->counterfactual.restored = answer.restored;
-		d->counterfactual.probability = answer.probability;
-	} else {
-		d->counterfactual.probability =
-			(d->counterfactual.probability + answer.probability) / 2;
-	}
-	if (a->most >= SURE_RELIEF && relief < SURE_RELIEF &&
-		a->favourite.service != set[0].service)
+	if (a->most >= SURE_RELIEF && relief < SURE_RELIEF && a->favourite.service != first)
 		append(d, "; the model would rather blame %.60s",
 			g->entity[a->favourite.service].name);
 	else if (relief < SURE_RELIEF)
 		append(d, "; the model does not confirm it: still %.2g times the target without",
-			answer.restored / a->s->target);
+			answer->restored / a->s->target);
 	else
 		append(d, "; the model says so too: %.2g times the target without, not %.2g",
-			answer.restored / a->s->target, a->s->observed / a->s->target);
+			answer->restored / a->s->target, a->s->observed / a->s->target);
+}
+
+/* The counterfactual of the two that restores more, as each errs by missing what it has not seen.
+ */
+static int conclude(struct guard *a, const struct graph *g)
+{
+	struct diagnosis *d = a->d;
+	struct counterfactual *c = &d->counterfactual;
+	struct intervention set[CULPRITS];
+	size_t count = culprit_set(d, set);
+	struct promise model, evidence;
+	struct answer answer;
+
+	if (!count || search_ask(a->s, set, count, &answer))
+		return 0;
+	if (search_relief(a->s, &answer) < LEAST_RELIEF && explained(c) < LEAST_SHARE) {
+		for (size_t i = 0; i < d->candidates; i++)
+			d->candidate[i].culprit = false;
+		diagnosis_unknown(d,
+			"%.80s moved most, but nothing says that the target were met without it",
+			g->entity[set[0].service].name);
+		return 0;
+	}
+	if (promise_of_model(a, diagnosis_confidence(d), &model) ||
+		promise_of_evidence(a, diagnosis_confidence(d), &evidence))
+		return -ENOMEM;
+	if (model.within < evidence.within)
+		model = evidence;
+	c->without = model.spread;
+	c->restored = model.spread.p50;
+	c->probability = model.within;
+	compare(a, &answer, set[0].service, g);
+	return 0;
+}
+
+static int ask_model(struct guard *a, const struct recording *r)
+{
+	int err = ask_candidates(a);
+
+	if (err)
+		return err;
+	weigh(a);
+	choose_culprits(a->d);
+	return conclude(a, &r->graph);
+}
+
+/* Weigh the evidence's answer by the model. Returns 0, -ENODATA (of another target) or -ENOMEM. */
+static int guard(struct diagnosis *d, const struct recording *r, const struct slo *slo,
+	const bool *use, const struct model *m)
+{
+	struct search s;
+	struct frame f;
+	struct guard a = {.d = d, .s = &s, .f = &f};
+	float *value = NULL;
+	int err = search_open(&s, m, r, slo, d->from_s, d->to_s);
+
+	if (err)
+		return err;
+	err = frame_open(&f, r, slo, d->from_s, d->to_s, use);
+	if (!err) {
+		value = malloc((f.total + 1) * sizeof(*value));
+		err = value ? 0 : -ENOMEM;
+		if (value) {
+			frame_gather(&f, slo->entity, slo->metric, value);
+			a.slo = value;
+			err = ask_model(&a, r);
+		}
+		free(value);
+		frame_close(&f);
+	}
+	search_close(&s);
+	return err;
 }
 
 int guarded_search(struct diagnosis *d, const struct recording *r, const struct slo *slo,
 	double from_s, double to_s, const bool *use, const struct model *m)
 {
 	struct diagnosis fresh;
-	struct search s;
-	struct guard a = {.d = &fresh, .s = &s};
 	int err = robust_rank(&fresh, r, slo, from_s, to_s, use);
 
 	if (err)
 		return err;
 	snprintf(fresh.method, sizeof(fresh.method), "guarded");
-	if (fresh.verdict == VERDICT_DIAGNOSED && fresh.candidates) {
-		err = search_open(&s, m, r, slo, from_s, to_s);
-		if (!err) {
-			ask_candidates(&a);
-			weigh(&a);
-			choose_culprits(&fresh);
-			conclude(&a, &r->graph);
-			search_close(&s);
-		} else if (err == -ENODATA) {
-			append(&fresh, "; the model was learnt for another target");
-			err = 0;
-		}
+	if (fresh.verdict == VERDICT_DIAGNOSED && fresh.candidates)
+		err = guard(&fresh, r, slo, use, m);
+	if (err == -ENODATA) {
+		append(&fresh, "; the model was learnt for another target");
+		err = 0;
 	}
 	if (err)
 		diagnosis_clear(&fresh);

@@ -53,7 +53,10 @@ static bool check(struct premise *p, struct diagnosis *d, const struct frame *f,
 			f->normals, NORMALS_WANTED);
 		return false;
 	}
-	return frame_shift(f, value, fmax(1e-9, FLOOR_RATIO * fabs(slo->target)), &p->slo);
+	if (!frame_shift(f, value, fmax(1e-9, FLOOR_RATIO * fabs(slo->target)), &p->slo))
+		return false;
+	d->counterfactual.normal = p->slo.normal;
+	return true;
 }
 
 int premise_check(

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "analyzer/evidence.h"
+#include "analyzer/explanation.h"
 #include "analyzer/premise.h"
 
 #define LEAST_SCORE 0.15    /* below that nothing is blamed */
@@ -25,7 +26,11 @@ static void fill_candidate(struct candidate *c, const struct suspicion *s, uint3
 	const struct suspect *p = &s->suspect[service];
 	const struct symptom *moved = &p->moved[p->resource];
 
-	*c = (struct candidate){.service = service, .resource = p->resource, .score = p->score};
+	*c = (struct candidate){.service = service,
+		.resource = p->resource,
+		.score = p->score,
+		.restored = NAN,
+		.met = NAN};
 	if (moved->strength > 0)
 		copy_name(c->metric, moved->metric);
 	else
@@ -41,7 +46,8 @@ static bool add_workload(struct candidate *c, const struct suspicion *s, double 
 {
 	if (s->surge <= 0)
 		return false;
-	*c = (struct candidate){.service = s->front, .resource = RESOURCE_WORKLOAD};
+	*c = (struct candidate){
+		.service = s->front, .resource = RESOURCE_WORKLOAD, .restored = NAN, .met = NAN};
 	copy_name(c->metric, "requests_per_s");
 	c->score = s->surge * fmax(1.2 * best, 0.3);
 	return true;
@@ -145,16 +151,6 @@ static void choose_culprits(struct diagnosis *d, const struct suspicion *s, cons
 	}
 }
 
-static void estimate_restored(
-	struct diagnosis *d, const struct suspicion *s, const struct shift *slo)
-{
-	struct counterfactual *c = &d->counterfactual;
-	double rise = fmax(0, slo->observed - slo->normal);
-
-	c->restored = slo->observed - explained(d, s) * rise;
-	c->probability = 0.5 * erfc((c->restored - c->target) / (slo->spread * sqrt(2)));
-}
-
 static void summarise(struct diagnosis *d, const struct suspicion *s)
 {
 	const struct candidate *c = &d->candidate[0];
@@ -174,23 +170,23 @@ static void summarise(struct diagnosis *d, const struct suspicion *s)
 			c->metric[0] && strcmp(c->metric, "latent") ? c->metric : "no resource");
 }
 
-static void conclude(struct diagnosis *d, const struct suspicion *s, const struct premise *p)
+static int conclude(struct diagnosis *d, const struct suspicion *s, const struct premise *p)
 {
 	if (!p->missed) {
 		premise_healthy(d, p->slo.observed);
-		return;
+		return 0;
 	}
 	if (!d->candidates || d->candidate[0].score < LEAST_SCORE) {
 		diagnosis_unknown(d, "%s",
 			s->lenses ? "no service's own time and no gap between services rose "
 				    "enough to explain it"
 				  : "no latencies along the calls, and no resource moved enough");
-		return;
+		return explanation_of_unknown(d, s);
 	}
 	d->verdict = VERDICT_DIAGNOSED;
 	choose_culprits(d, s, &p->slo);
-	estimate_restored(d, s, &p->slo);
 	summarise(d, s);
+	return explanation_complete(d, s, explained(d, s));
 }
 
 static int rank(struct diagnosis *d, const struct frame *f, const struct slo *slo)
@@ -208,7 +204,7 @@ static int rank(struct diagnosis *d, const struct frame *f, const struct slo *sl
 	if (!error)
 		error = evidence_list(d, &s, &p.slo);
 	if (!error)
-		conclude(d, &s, &p);
+		error = conclude(d, &s, &p);
 	suspicion_close(&s);
 	return error;
 }

@@ -7,7 +7,6 @@
 #include <string.h>
 
 #define MOST_WINDOWS 6 /* asked about, spread over the incident */
-#define DRAWS 48
 #define SEED 1
 
 static int ascending(const void *a, const void *b)
@@ -67,7 +66,7 @@ static int open_run(struct search *s, const struct model *m, const struct record
 {
 	const float *value;
 	size_t from, to;
-	int err = counterfactual_open(&s->run, m, r, DRAWS, SEED);
+	int err = counterfactual_open(&s->run, m, r, SEARCH_DRAWS, SEED);
 
 	if (err)
 		return err;
@@ -92,7 +91,7 @@ int search_open(struct search *s, const struct model *m, const struct recording 
 	s->target = slo->target;
 	s->row = calloc(MOST_WINDOWS, sizeof(*s->row));
 	s->middle = calloc(MOST_WINDOWS, sizeof(*s->middle));
-	s->draw = calloc(DRAWS, sizeof(*s->draw));
+	s->draw = calloc((size_t)MOST_WINDOWS * SEARCH_DRAWS, sizeof(*s->draw));
 	if (s->row && s->middle && s->draw)
 		err = open_run(s, m, r, slo, from_s, to_s);
 	if (err)
@@ -114,18 +113,19 @@ int search_ask(struct search *s, const struct intervention *set, size_t count, s
 	size_t within = 0;
 
 	for (size_t i = 0; i < s->rows; i++) {
+		float *draw = s->draw + i * SEARCH_DRAWS;
 		int err = counterfactual_window(&s->run, s->row[i]);
 
 		if (!err)
-			err = counterfactual_ask(&s->run, set, count, s->draw);
+			err = counterfactual_ask(&s->run, set, count, draw);
 		if (err)
 			return err;
-		for (unsigned d = 0; d < DRAWS; d++)
-			within += (double)s->draw[d] <= s->target;
-		s->middle[i] = (float)median(s->draw, DRAWS);
+		for (unsigned d = 0; d < SEARCH_DRAWS; d++)
+			within += (double)draw[d] <= s->target;
+		s->middle[i] = (float)median(draw, SEARCH_DRAWS);
 	}
 	out->restored = median(s->middle, s->rows);
-	out->probability = (double)within / (double)(s->rows * DRAWS);
+	out->probability = (double)within / (double)(s->rows * SEARCH_DRAWS);
 	return 0;
 }
 

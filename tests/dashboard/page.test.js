@@ -52,7 +52,7 @@ test("the problems page names target, cause, counterfactual and evidence", async
   assert.equal(slo.entity, "user->gateway");
   assert.match(await incident.locator(".kicker").innerText(), /^user → gateway over 40\.0 ms since \d\d:/);
   assert.equal(await incident.locator("h1").innerText(), "stock: CPU");
-  assert.match(await incident.locator(".ranking tr").first().innerText(), /^stock\s+CPU\s+cpu_/);
+  assert.match(await incident.locator(".ranking tbody tr").first().innerText(), /^stock\s+CPU\s+cpu_.*\s[\d.]+ ms$/s);
   const counterfactual = await incident.getByText(/^Had /).first().locator("xpath=..").innerText();
   const sentence = /Had stock its normal CPU, server p99 would be ([\d.]+) ms, not (\d+) ms; (>99|\d+) % sure to meet the target\./;
   const [, restored, observed] = sentence.exec(counterfactual) ?? assert.fail(counterfactual);
@@ -61,6 +61,8 @@ test("the problems page names target, cause, counterfactual and evidence", async
   const evidence = await incident.locator(".evidence tbody tr").allInnerTexts();
   assert.equal(evidence.length, Math.min(8, diagnosis.evidence.length));
   assert.ok(evidence.some((row) => /^stock\s+cpu_throttled_ratio\s+0 %\s+62 %/.test(row)), evidence.join("\n"));
+  const ruledOut = diagnosis.ruled_out.slice(0, 5).map((r) => `${r.service}: ${r.why}`);
+  assert.deepEqual(await incident.locator(".ruled-out li").allInnerTexts(), ruledOut);
   assert.match(await page.locator(".targets .violated").innerText(), /user → gateway/);
   assert.equal(await page.locator(".badge").innerText(), "1");
   assert.equal(await page.title(), "(1) Sage");

@@ -78,7 +78,8 @@ static const char *text_at(json_t *object, const char *list, const char *key)
 static void an_interval_gives_one_object(void **state)
 {
 	static const char *const keys[] = {"verdict", "method", "why", "from", "to", "slo",
-		"seconds", "ranking", "culprits", "evidence", "counterfactual"};
+		"seconds", "training_s", "confidence", "ranking", "culprits", "evidence",
+		"ruled_out", "counterfactual"};
 	json_t *answer;
 
 	(void)state;
@@ -134,6 +135,9 @@ static void the_text_tells_cause_and_evidence(void **state)
 	assert_non_null(strstr(output, "target 20 ms"));
 	assert_non_null(strstr(output, "cpu_throttled_ratio of cart"));
 	assert_non_null(strstr(output, "sigma, since "));
+	assert_non_null(strstr(output, "had it been normal there"));
+	assert_non_null(strstr(output, "sure to meet the target of 20 ms"));
+	assert_non_null(strstr(output, "with it alone normal"));
 }
 
 static void a_target_may_be_given(void **state)

@@ -108,20 +108,24 @@ function Why({ diagnosis: d, slo }) {
     <>
       {d.why && <p class="lead">{d.why}</p>}
       <div class="columns">
-        {d.ranking.length > 0 && <Ranking ranking={d.ranking} />}
+        {d.ranking.length > 0 && <Ranking ranking={d.ranking} slo={slo} />}
         {d.counterfactual && d.counterfactual.restored !== null && <Counterfactual diagnosis={d} slo={slo} />}
       </div>
       {d.evidence.length > 0 && <Evidence evidence={d.evidence} />}
+      {d.ruled_out?.length > 0 && <RuledOut diagnosis={d} />}
       <p class="fine">Method {d.method}, answered in {f.duration(d.seconds)}.</p>
     </>
   );
 }
 
-function Ranking({ ranking }) {
+// What acting on each one alone would bring stands beside it, where that was worked out.
+function Ranking({ ranking, slo }) {
+  const predicted = ranking.some((c) => (c.restored ?? null) !== null);
   return (
     <section>
       <h3>Ranked causes</h3>
       <table class="ranking">
+        {predicted && <thead><tr><th /><th /><th /><th /><th /><th class="number">it alone normal</th></tr></thead>}
         <tbody>
           {ranking.slice(0, 6).map((c) => (
             <tr key={c.service + c.resource}>
@@ -130,6 +134,7 @@ function Ranking({ ranking }) {
               <td class="fine"><Metric name={c.metric} /></td>
               <td><Bar value={c.probability} label={c.service} /></td>
               <td class="number">{f.percent(c.probability)}</td>
+              {predicted && <td class="number">{f.metric(slo.metric, c.restored)}</td>}
             </tr>
           ))}
         </tbody>
@@ -139,7 +144,7 @@ function Ranking({ ranking }) {
 }
 
 function Counterfactual({ diagnosis, slo }) {
-  const { observed, restored, target, probability } = diagnosis.counterfactual;
+  const { observed, restored, target, probability, with: was, without } = diagnosis.counterfactual;
   const names = diagnosis.culprits.map((c) => `${c.service} its normal ${f.resource(c.resource)}`).join(" and ");
   const top = Math.max(observed, restored, target) || 1;
   const row = (label, value, kind) => (
@@ -159,6 +164,19 @@ function Counterfactual({ diagnosis, slo }) {
       </p>
       {row("observed", observed, "bad")}
       {row("had it been normal", restored, "good")}
+      {was && without && was.p50 !== null && without.p50 !== null && (
+        <table class="spread">
+          <thead><tr><th>over its windows</th><th class="number">p50</th><th class="number">p90</th><th class="number">p99</th></tr></thead>
+          <tbody>
+            {[["observed", was], ["had it been normal", without]].map(([label, s]) => (
+              <tr key={label}>
+                <td>{label}</td>
+                {[s.p50, s.p90, s.p99].map((v, i) => <td key={i} class="number">{f.metric(slo.metric, v)}</td>)}
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      )}
       <p class="fine">The mark is the target, {f.metric(slo.metric, target)}.</p>
     </section>
   );
@@ -185,6 +203,19 @@ function Evidence({ evidence }) {
           </tbody>
         </table>
       </div>
+    </section>
+  );
+}
+
+function RuledOut({ diagnosis: d }) {
+  return (
+    <section>
+      <h3>{d.verdict === "diagnosed" ? "Ruled out" : "Looked at"}</h3>
+      <ul class="ruled-out">
+        {d.ruled_out.slice(0, 5).map((r) => (
+          <li key={r.service}><ServiceLink name={r.service} />: {r.why}</li>
+        ))}
+      </ul>
     </section>
   );
 }
