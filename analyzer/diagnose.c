@@ -64,10 +64,11 @@ static void note_no_model(struct diagnosis *d)
 int diagnose(struct diagnosis *d, const struct recording *r, const struct slo *slo, double from_s,
 	double to_s, const bool *use, const struct model *m, enum method asked)
 {
+	bool missed = search_missed(r, slo, from_s, to_s);
 	uint64_t start_ns = clock_monotonic_ns();
 	int err;
 
-	if (asked == METHOD_FAITHFUL && (m || !search_missed(r, slo, from_s, to_s)))
+	if (asked == METHOD_FAITHFUL && (m || !missed))
 		err = faithful_search(d, r, slo, from_s, to_s, use, m);
 	else if (m && asked == METHOD_GUARDED)
 		err = guarded_search(d, r, slo, from_s, to_s, use, m);
@@ -78,7 +79,7 @@ int diagnose(struct diagnosis *d, const struct recording *r, const struct slo *s
 		err = robust_rank(d, r, slo, from_s, to_s, use);
 	if (err)
 		return err;
-	if (!m && method_learns(asked) && d->verdict != VERDICT_HEALTHY)
+	if (!m && method_learns(asked) && missed)
 		note_no_model(d);
 	d->seconds = (double)(clock_monotonic_ns() - start_ns) / 1e9;
 	return 0;

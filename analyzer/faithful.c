@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "analyzer/evidence.h"
+#include "analyzer/premise.h"
 #include "analyzer/prospect.h"
 #include "analyzer/search.h"
 
@@ -212,11 +213,15 @@ static void say_why_not(struct diagnosis *d, const struct recording *r, const st
 		known += isfinite(value[i]) != 0;
 		missed += (double)value[i] > slo->target;
 	}
-	d->verdict = known && !missed ? VERDICT_HEALTHY : VERDICT_UNKNOWN;
-	snprintf(d->why, sizeof(d->why), "%s",
-		!known    ? "no window of the interval has a value of the target's metric"
-		: !missed ? "the target was met in every window"
-			  : "the model was learnt for another target");
+	if (!value)
+		diagnosis_unknown(d, "the recording has no %s of %.120s", slo->metric,
+			r->graph.entity[slo->entity].name);
+	else if (!known)
+		diagnosis_unknown(d, "no window of the interval has a value of %s", slo->metric);
+	else if (missed)
+		diagnosis_unknown(d, "the model was learnt for another target");
+	else
+		premise_healthy(d, NAN);
 }
 
 int faithful_search(struct diagnosis *d, const struct recording *r, const struct slo *slo,

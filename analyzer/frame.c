@@ -71,7 +71,7 @@ bool frame_gather(const struct frame *f, uint32_t entity, const char *metric, fl
 	const float *value = series_values(&f->r->series, entity, metric);
 
 	for (size_t i = 0; value && i < f->total; i++)
-		out[i] = isfinite(value[f->row[i]]) ? value[f->row[i]] : NAN;
+		out[i] = value[f->row[i]];
 	return value;
 }
 

@@ -36,7 +36,7 @@ int frame_open(struct frame *f, const struct recording *r, const struct slo *slo
 	double to_s, const bool *use);
 void frame_close(struct frame *f);
 
-/* Values of a metric in the frame's windows, NaN where absent or infinite. False, and out
+/* Values of a metric in the frame's windows, NaN where absent. False, and out
  * untouched, when there is no such column. */
 bool frame_gather(const struct frame *f, uint32_t entity, const char *metric, float *out);
 

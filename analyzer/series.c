@@ -172,7 +172,7 @@ long series_row(struct series *s, double start_s)
 
 void series_set(struct series *s, size_t row, uint32_t column, float value)
 {
-	s->column[column].value[row] = value;
+	s->column[column].value[row] = isfinite(value) ? value : NAN;
 }
 
 void series_trim(struct series *s, size_t keep)

@@ -48,6 +48,7 @@ const float *series_values(const struct series *s, uint32_t entity, const char *
  */
 long series_row(struct series *s, double start_s);
 
+/* What is not finite was not measured. */
 void series_set(struct series *s, size_t row, uint32_t column, float value);
 
 /* Forget the oldest rows so that at most `keep` remain. */
