@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "agent/capture_dns.h"
 #include "agent/capture_listeners.h"
 #include "agent/capture_operations.h"
 #include "agent/capture_protocols.h"
@@ -94,6 +95,8 @@ struct capture {
 	struct probe *probe;
 	struct tls *tls;                    /* NULL when off or refused */
 	int tls_error;                      /* 0 when off */
+	struct capture_dns *dns;            /* NULL when off or refused */
+	int dns_error;                      /* 0 when off */
 	int edges, edge_values, edges_free; /* maps */
 	uint32_t *epoch;                    /* live in the kernel half */
 	uint64_t *losses;                   /* [RPC_LOSSES] live in the kernel half */
@@ -270,6 +273,7 @@ int capture_open(struct capture **out, const struct capture_options *o)
 		while (++i < STRATEGIES)
 			(void)is_offered(c, i);
 		open_tls(c, o);
+		c->dns_error = o->no_dns ? 0 : capture_dns_open(&c->dns, c->probe, o);
 		*out = c;
 		return 0;
 	}
@@ -368,9 +372,13 @@ int capture_read(
 {
 	int err = probe_iterate(c->probe, "rpc_flush", "connections");
 
+	if (c->dns && !err)
+		err = capture_dns_flush(c->dns);
 	if (err)
 		return err;
 	__atomic_add_fetch(c->epoch, 1, __ATOMIC_SEQ_CST);
+	if (c->dns)
+		capture_dns_window(c->dns, *c->epoch);
 	/*
 	 * Programs that read the old number may still be counting. The barrier outwaits
 	 * them; a kernel with nohz_full CPUs refuses it, and then a program had better be
@@ -394,6 +402,8 @@ void capture_losses(const struct capture *c, uint64_t loss[WIRE_LOSSES])
 	loss[LOSS_OPERATION_TABLE_FULL] += c->losses[RPC_LOSS_OPERATIONS];
 	loss[LOSS_EDGE_OPERATIONS_FULL] += c->losses[RPC_LOSS_EDGE_OPERATIONS];
 	loss[LOSS_PROBE_MISSED] += probe_missed(c->probe);
+	if (c->dns)
+		capture_dns_losses(c->dns, loss);
 }
 
 static void support_tls(const struct capture *c,
@@ -449,6 +459,7 @@ void capture_support(const struct capture *c,
 {
 	for (size_t rank = 0; rank < STRATEGIES; rank++)
 		support_strategy(c, rank, line, ctx);
+	capture_dns_support(c->dns, c->dns_error, line, ctx);
 	line(ctx, "rpc self time", "calls of the thread that reads the request and answers it",
 		"work handed to another thread; event loops with several requests open");
 	capture_protocols(line, ctx);
@@ -473,6 +484,7 @@ void capture_close(struct capture *c)
 {
 	if (!c)
 		return;
+	capture_dns_close(c->dns);
 	tls_close(c->tls);
 	operations_close(&c->operations);
 	probe_close(c->probe);

@@ -1,5 +1,6 @@
 /*
- * The latency of every call over TCP, at whichever of its ends are on this node.
+ * The latency of every call over TCP, and of DNS over UDP, at whichever of its ends are
+ * on this node.
  *
  * The kernel half (bpf/rpc*.bpf.c) pairs requests with responses on each socket and
  * counts into one histogram per edge: {container, peer, server port, side, protocol}.
@@ -19,6 +20,8 @@
 #include "common/hist.h"
 #include "common/wire.h"
 
+#define CAPTURE_DNS_PORTS 4
+
 struct capture;
 
 struct capture_options {
@@ -27,8 +30,11 @@ struct capture_options {
 	unsigned max_connections; /* sockets tracked at a time; 0 = 16,384 */
 	bool tls;                 /* look into TLS where a library allows it, see tls.h */
 	bool tls_sent_only;       /* at what is sent */
-	int cgroup_subsys;        /* number of the v1 controller whose cgroups count; -1 = v2 */
-	const char *strategy;     /* by name; NULL = the first that loads */
+	bool no_dns;              /* leave DNS over UDP out */
+	uint16_t dns_port[CAPTURE_DNS_PORTS]; /* where its servers are, host byte order; all 0 = 53
+					       */
+	int cgroup_subsys;    /* number of the v1 controller whose cgroups count; -1 = v2 */
+	const char *strategy; /* by name; NULL = the first that loads */
 };
 
 /* A part of an edge's calls: those that asked for the same. */
@@ -49,7 +55,7 @@ struct capture_edge {
 	uint8_t peer_addr[16];
 	uint64_t calls;
 	uint64_t errors;     /* as the protocol tells them: capture_protocols.c */
-	uint64_t unanswered; /* connections that ended with a call open */
+	uint64_t unanswered; /* connections that ended with a call open, DNS queries given up */
 	uint64_t bytes_sent, bytes_received;
 	uint32_t retransmits, segments_sent;
 	float rtt_us;        /* smoothed, mean over connections; NaN = absent */

@@ -39,6 +39,9 @@ static const struct protocol protocols[WIRE_PROTOCOLS] = {
 		"publications and deliveries are no calls"},
 	[WIRE_TLS] = {"in turn, by records of application data", NULL,
 		"what is inside, without --tls or where that cannot look"},
+	[WIRE_DNS] = {"over UDP by addresses and id, over TCP in turn; no answer within 5 s, or "
+		      "asked again: unanswered",
+		"all but NOERROR and NXDOMAIN", "pipelined queries over TCP count as one call"},
 	[WIRE_NATS] = {"recognised, not paired", NULL, "request and reply are publications"},
 };
 

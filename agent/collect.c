@@ -262,8 +262,10 @@ static void open_probes(struct collector *c)
 		.cgroup_subsys = c->subsys,
 		.strategy = c->o.strategy,
 		.tls = c->o.tls,
-		.tls_sent_only = c->o.tls_sent_only};
+		.tls_sent_only = c->o.tls_sent_only,
+		.no_dns = c->o.no_dns};
 
+	memcpy(options.dns_port, c->o.dns_port, sizeof(options.dns_port));
 	if (c->o.no_bpf) {
 		c->sched_error = c->capture_error = -EPERM; /* said by privilege_check() */
 		return;

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "agent/capture.h"
 #include "agent/cgroup_name.h"
 #include "agent/kubernetes.h"
 #include "common/wire.h"
@@ -21,8 +22,10 @@ struct collect_options {
 	const struct kubernetes *names; /* NULL without a cluster; not owned */
 	const char *strategy;           /* see capture.h; NULL = the best */
 	bool tls, tls_sent_only;        /* look into TLS, see capture.h */
-	bool perf;                      /* count perf events per container, see perf.h */
-	bool no_bpf;                    /* this process may not load programs: counters only */
+	bool no_dns;                    /* likewise */
+	uint16_t dns_port[CAPTURE_DNS_PORTS];
+	bool perf;   /* count perf events per container, see perf.h */
+	bool no_bpf; /* this process may not load programs: counters only */
 	uint32_t max_containers, max_edges, max_connections;
 	uint32_t max_operations; /* 0 = edges are not broken down */
 };

@@ -27,6 +27,7 @@ enum key {
 	KEY_ALLOW,
 	KEY_PERF,
 	KEY_TLS,
+	KEY_DNS_PORTS,
 	KEY_INTERVAL,
 	KEY_ONCE,
 	KEY_CGROUP,
@@ -75,6 +76,8 @@ static const struct argp_option options[] = {
 		"look into TLS by uprobes on OpenSSL and Go's crypto/tls; with =sent only at what "
 		"is sent, for a fifth of the cost",
 		3},
+	{"dns-ports", KEY_DNS_PORTS, "PORT,...", 0,
+		"where servers of DNS over UDP are, at most 4, or none: not captured (53)", 3},
 	{"perf-events", KEY_PERF, NULL, 0,
 		"count cycles, instructions, cache misses, context switches and page faults of "
 		"containers; costs each switch between containers",
@@ -125,6 +128,29 @@ static const char *strategy(struct argp_state *state, const char *name)
 	}
 	argp_error(state, "--strategy %s: one of %s", name, all);
 	return NULL;
+}
+
+static void parse_dns_ports(struct argp_state *state, struct collect_options *c, const char *text)
+{
+	const char *at = text;
+	size_t n = 0;
+
+	c->no_dns = !strcmp(text, "none");
+	memset(c->dns_port, 0, sizeof(c->dns_port));
+	while (!c->no_dns) {
+		char *end;
+		unsigned long port = strtoul(at, &end, 10);
+
+		if (n == CAPTURE_DNS_PORTS || *at < '0' || *at > '9' || !port ||
+			port > UINT16_MAX || (*end && *end != ','))
+			argp_error(state,
+				"--dns-ports %s: one to %d ports such as 53,5300, or none", text,
+				CAPTURE_DNS_PORTS);
+		c->dns_port[n++] = (uint16_t)port;
+		if (!*end)
+			break;
+		at = end + 1;
+	}
 }
 
 static void add_rule(struct argp_state *state, struct run_options *o, const char *pattern)
@@ -202,6 +228,9 @@ static error_t parse_switches(int key, char *text, struct argp_state *state, str
 			argp_error(state, "--tls=%s: --tls, or --tls=sent", text);
 		o->collect.tls = true;
 		o->collect.tls_sent_only = text != NULL;
+		return 0;
+	case KEY_DNS_PORTS:
+		parse_dns_ports(state, &o->collect, text);
 		return 0;
 	case KEY_PERF:
 		o->collect.perf = true;

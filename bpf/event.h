@@ -33,6 +33,7 @@ enum rpc_protocol {
 	RPC_AMQP,
 	RPC_NATS,
 	RPC_TLS, /* what is inside is not known */
+	RPC_DNS,
 	RPC_PROTOCOLS
 };
 

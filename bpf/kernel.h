@@ -48,6 +48,10 @@ struct files_struct {
 	struct fdtable *fdt;
 };
 
+struct nsproxy {
+	struct net *net_ns;
+};
+
 struct task_struct {
 	int pid;
 	int tgid;
@@ -55,6 +59,7 @@ struct task_struct {
 	unsigned int in_iowait : 1; /* asleep for a block device */
 	struct files_struct *files;
 	struct css_set *cgroups;
+	struct nsproxy *nsproxy;
 };
 
 /* ---- files */
@@ -103,9 +108,14 @@ struct sock_common {
 	struct in6_addr skc_v6_rcv_saddr;
 };
 
+struct sock_cgroup_data {
+	struct cgroup *cgroup; /* in the v2 hierarchy, where the socket was made; 5.15+ */
+};
+
 struct sock {
 	struct sock_common __sk_common;
 	__u16 sk_protocol; /* 16 bits of its own since 5.6 */
+	struct sock_cgroup_data sk_cgrp_data;
 };
 
 struct inet_connection_sock {
@@ -127,10 +137,32 @@ struct tcp_sock {
 	__u32 segs_out;
 };
 
+struct net_device {
+	possible_net_t nd_net;
+};
+
 struct sk_buff {
 	struct sock *sk;
-	unsigned int len;
-	char cb[48]; /* while in a TCP queue a struct tcp_skb_cb */
+	struct net_device *dev;
+	unsigned int len, data_len;
+	char cb[48];                /* while in a TCP queue a struct tcp_skb_cb */
+	__be16 protocol;            /* ETH_P_* */
+	__u16 network_header;       /* offset from `head` */
+	unsigned char *head, *data; /* of the part that is in one piece: len - data_len bytes */
+};
+
+/* ---- what is in a packet */
+
+struct iphdr {
+	__u8 protocol;
+};
+
+struct ipv6hdr {
+	__u8 nexthdr;
+};
+
+struct udphdr {
+	__be16 source, dest;
 };
 
 struct tcp_skb_cb {

@@ -174,19 +174,25 @@ static __always_inline __u32 edge_place(const struct rpc_edge_key *key)
 	return at ? *at : NO_EDGE;
 }
 
-/* The place of one side of `c` in window `window`; NO_EDGE, counted, when there is no room. */
-static __noinline __u32 edge_find(const struct rpc_connection *c, __u32 window, enum rpc_side side)
+/* The place of `key`; NO_EDGE, counted, when there is no room. */
+static __always_inline __u32 edge_look(const struct rpc_edge_key *key)
 {
-	struct rpc_edge_key key = c->key;
-	__u32 *at, place;
+	__u32 *at = bpf_map_lookup_elem(&edges, key);
+	__u32 place = at ? *at : edge_place(key);
 
-	key.epoch = window;
-	key.side = (__u8)side;
-	at = bpf_map_lookup_elem(&edges, &key);
-	place = at ? *at : edge_place(&key);
 	if (place == NO_EDGE)
 		count_loss(RPC_LOSS_EDGES, 1);
 	return place;
+}
+
+/* That of one side of `c` in window `window`. */
+static __noinline __u32 edge_find(const struct rpc_connection *c, __u32 window, enum rpc_side side)
+{
+	struct rpc_edge_key key = c->key;
+
+	key.epoch = window;
+	key.side = (__u8)side;
+	return edge_look(&key);
 }
 
 static __always_inline struct rpc_edge *edge_at(__u32 place)

@@ -11,6 +11,7 @@
 
 #include "bpf/event.h"
 #include "bpf/protocol/amqp.h"
+#include "bpf/protocol/dns.h"
 #include "bpf/protocol/http1.h"
 #include "bpf/protocol/kafka.h"
 #include "bpf/protocol/memcached.h"
@@ -54,6 +55,8 @@ static __always_inline enum rpc_verdict glance_known(
 		return glance_amqp(g, true, from_server);
 	case RPC_NATS:
 		return glance_nats(g);
+	case RPC_DNS:
+		return glance_dns(g, true);
 	default:
 		return RPC_NOTHING;
 	}
@@ -88,6 +91,8 @@ static __always_inline enum rpc_verdict glance_new(
 		*protocol = RPC_MYSQL;
 	else if ((v = glance_kafka(g, false, from_server)))
 		*protocol = RPC_KAFKA;
+	else if ((v = glance_dns(g, false)))
+		*protocol = RPC_DNS;
 	return v;
 }
 

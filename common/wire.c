@@ -16,6 +16,7 @@ static const char *const protocol_names[WIRE_PROTOCOLS] = {
 	[WIRE_AMQP] = "amqp",
 	[WIRE_NATS] = "nats",
 	[WIRE_TLS] = "tls",
+	[WIRE_DNS] = "dns",
 };
 
 static const char *const loss_names[WIRE_LOSSES] = {

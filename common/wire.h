@@ -47,6 +47,7 @@ enum wire_protocol {
 	WIRE_AMQP,
 	WIRE_NATS,
 	WIRE_TLS, /* what is inside is not known */
+	WIRE_DNS,
 	WIRE_PROTOCOLS
 };
 
@@ -80,7 +81,7 @@ struct wire_edge {
 	uint8_t local_addr[16];  /* IPv4 as ::ffff:a.b.c.d */
 	uint8_t peer_addr[16];
 	uint32_t errors;     /* calls answered with an error status */
-	uint32_t unanswered; /* connections that ended with a call open */
+	uint32_t unanswered; /* connections that ended with a call open, DNS queries given up */
 	uint64_t bytes_sent, bytes_received;
 	uint32_t retransmits,
 		segments_sent; /* TCP, this end; ratio = retransmits / segments_sent */

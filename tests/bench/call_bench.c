@@ -101,6 +101,7 @@ struct cause {
 	const char *strategy;
 	const char *hook[3]; /* to attach nothing to */
 	unsigned operations; /* room for them; 0 = off */
+	bool dns;            /* beside the strategy */
 };
 
 static const struct cause causes[MAX_CASES] = {
@@ -108,6 +109,7 @@ static const struct cause causes[MAX_CASES] = {
 	{.name = "empty", .hook = {"tcp_sendmsg_locked", "skb_copy_datagram_iovec"}},
 	{.name = "socket", .strategy = "socket"},
 	{.name = "operations", .strategy = "socket", .operations = 1024},
+	{.name = "and dns", .strategy = "socket", .dns = true},
 	{.name = "length", .strategy = "length"},
 	{.name = "syscall", .strategy = "syscall"},
 };
@@ -164,7 +166,8 @@ static int attach(struct attached *a, const struct cause *c)
 {
 	struct capture_options o = {.cgroup_subsys = traffic_cgroup_subsys(),
 		.strategy = c->strategy,
-		.max_operations = c->operations};
+		.max_operations = c->operations,
+		.no_dns = !c->dns};
 	int err = 0;
 
 	*a = (struct attached){0};

@@ -182,6 +182,71 @@ static int start_rabbitmq(struct service *s, const struct traffic_cgroup *g)
 	return 0;
 }
 
+/* Servers of names use their own port, so each is at an address of its own. */
+static void take_dns_port(struct service *s, unsigned host)
+{
+	unsigned pid = (unsigned)getpid();
+
+	s->port = 53;
+	snprintf(s->address, sizeof(s->address), "127.%u.%u.%u", pid >> 8 & 0xff, pid & 0xff, host);
+}
+
+#define DNSMASQ_HOST 53
+#define UNBOUND_HOST 54
+
+/* Whatever ends in .test has one address, but below none.test nothing is; big.test is too long for
+ * UDP. */
+static int start_dnsmasq(struct service *s, const struct traffic_cgroup *g)
+{
+	struct service above;
+	char path[160];
+	FILE *f;
+
+	take_dns_port(s, DNSMASQ_HOST);
+	take_dns_port(&above, UNBOUND_HOST);
+	snprintf(path, sizeof(path), "%s/dnsmasq.conf", s->dir);
+	f = fopen(path, "we");
+	if (!f)
+		return -errno;
+	fprintf(f,
+		"no-resolv\nno-hosts\nno-ping\nuser=root\npid-file=\nbind-interfaces\ncache-size="
+		"0\n"
+		"listen-address=%s\naddress=/test/192.0.2.1\naddress=/test/2001:db8::1\n"
+		"local=/none.test/\nserver=/up.test/%s\n",
+		s->address, above.address);
+	for (int i = 0; i < 40; i++)
+		fprintf(f, "txt-record=big.test,%d%0100d\n", i, i);
+	if (fclose(f))
+		return -errno;
+	s->pid = traffic_exec(g, (char *[]){"dnsmasq", "-k", "-C", path, NULL});
+	return 0;
+}
+
+static int start_unbound(struct service *s, const struct traffic_cgroup *g)
+{
+	char path[160];
+	FILE *f;
+
+	take_dns_port(s, UNBOUND_HOST);
+	snprintf(path, sizeof(path), "%s/unbound.conf", s->dir);
+	f = fopen(path, "we");
+	if (!f)
+		return -errno;
+	fprintf(f,
+		"server:\n interface: %s\n do-daemonize: no\n username: \"\"\n chroot: \"\"\n"
+		" pidfile: \"\"\n use-syslog: no\n num-threads: 1\n access-control: 127.0.0.0/8 "
+		"allow\n"
+		" do-not-query-localhost: no\n module-config: \"iterator\"\n"
+		" local-zone: \"test.\" static\n local-data: \"a.up.test. A 192.0.2.2\"\n"
+		" local-zone: \"refused.\" refuse\n"
+		"remote-control:\n control-enable: no\n",
+		s->address);
+	if (fclose(f))
+		return -errno;
+	s->pid = traffic_exec(g, (char *[]){"unbound", "-d", "-c", path, NULL});
+	return 0;
+}
+
 static const struct {
 	const char *name, *program;
 	int (*start)(struct service *s, const struct traffic_cgroup *g);
@@ -195,6 +260,8 @@ static const struct {
 	[SERVICE_NATS] = {"NATS", "/usr/sbin/nats-server", start_nats},
 	[SERVICE_RABBITMQ] = {"RabbitMQ", "/usr/lib/rabbitmq/bin/rabbitmq-server", start_rabbitmq},
 	[SERVICE_THRIFT] = {"Thrift", SAGE_TIER, start_thrift},
+	[SERVICE_DNSMASQ] = {"dnsmasq", "/usr/sbin/dnsmasq", start_dnsmasq},
+	[SERVICE_UNBOUND] = {"unbound", "/usr/sbin/unbound", start_unbound},
 };
 
 const char *service_name(enum service_kind kind)

@@ -20,7 +20,9 @@ enum service_kind {
 	SERVICE_MARIADB,
 	SERVICE_NATS,
 	SERVICE_RABBITMQ,
-	SERVICE_THRIFT, /* the testbed's own tier */
+	SERVICE_THRIFT,  /* the testbed's own tier */
+	SERVICE_DNSMASQ, /* on port 53; forwards up.test to UNBOUND */
+	SERVICE_UNBOUND,
 	SERVICES
 };
 

@@ -54,6 +54,22 @@ static const struct sample samples[] = {
 	PLAIN("CONNECT", CLIENT, RPC_HTTP1, RPC_STREAM, "CONNECT a:443 HTTP/1.1\r\n"),
 	PLAIN("no status", SERVER, RPC_TCP, RPC_NOTHING, "HTTP/1.1 xyz\r\n"),
 
+	/* DNS over TCP */
+	PLAIN("question", CLIENT, RPC_DNS, RPC_REQUEST,
+		"\0\x1e\x12\x34\1\0\0\1\0\0\0\0\0\0\4host\4test\0\0\1\0\1"),
+	PLAIN("question with EDNS", CLIENT, RPC_DNS, RPC_REQUEST,
+		"\0\x1c\xff\xff\1\x20\0\1\0\0\0\0\0\1\0\0\2\0\1\0\0\x29\x10\0\0\0\0\0\0\0"),
+	PLAIN("answer", SERVER, RPC_DNS, RPC_RESPONSE,
+		"\0\x2a\x12\x34\x81\x80\0\1\0\1\0\0\0\0\4host\4test\0\0\1\0\1\xc0\x0c\0\1"),
+	PLAIN("no such name", SERVER, RPC_DNS, RPC_RESPONSE,
+		"\0\x1e\x12\x34\x81\x83\0\1\0\0\0\0\0\0\4host\4test\0\0\1\0\1"),
+	PLAIN("server failure", SERVER, RPC_DNS, RPC_ERROR,
+		"\0\x1e\x12\x34\x81\x82\0\1\0\0\0\0\0\0\4host\4test\0\0\1\0\1"),
+	LATER("refused without the question", SERVER, RPC_DNS, RPC_ERROR,
+		"\0\x0c\x12\x34\x81\5\0\0\0\0\0\0\0\0"),
+	LATER("update", CLIENT, RPC_DNS, RPC_REQUEST,
+		"\0\x1e\x12\x34\x28\0\0\1\0\0\0\1\0\0\4test\0\0\6\0\1\1a\xc0\x0c\0\1"),
+
 	/* Thrift */
 	PLAIN("framed call", CLIENT, RPC_THRIFT, RPC_REQUEST,
 		"\0\0\0\x11\x80\1\0\1\0\0\0\4ping\0\0\0\1\0"),
@@ -285,6 +301,7 @@ static void both_halves_number_protocols_alike(void **state)
 	assert_string_equal(wire_protocol_name(RPC_HTTP1), "http");
 	assert_string_equal(wire_protocol_name(RPC_POSTGRESQL), "postgresql");
 	assert_string_equal(wire_protocol_name(RPC_NATS), "nats");
+	assert_string_equal(wire_protocol_name(RPC_DNS), "dns");
 }
 
 int main(void)
