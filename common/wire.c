@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "common/wire_codec.h"
+
 static const char *const protocol_names[WIRE_PROTOCOLS] = {
 	[WIRE_TCP] = "tcp",
 	[WIRE_HTTP1] = "http",
@@ -75,11 +77,17 @@ const char *wire_lease_state_name(unsigned state)
 	return name_in(lease_state_names, WIRE_LEASE_STATES, state);
 }
 
+bool wire_is_version(uint8_t version, uint8_t kind)
+{
+	return version == WIRE_VERSION ||
+	       (kind == WIRE_BATCH && version == WIRE_VERSION_OPERATIONS);
+}
+
 int wire_kind(const void *message, size_t size)
 {
 	const uint8_t *at = message;
 
-	if (size < 2 || at[0] != WIRE_VERSION || at[1] < WIRE_BATCH || at[1] > WIRE_SEALED)
+	if (size < 2 || at[1] < WIRE_BATCH || at[1] > WIRE_SEALED || !wire_is_version(at[0], at[1]))
 		return -EBADMSG;
 	return at[1];
 }

@@ -17,6 +17,7 @@
 #include "common/metric.h"
 
 #define WIRE_VERSION 1
+#define WIRE_VERSION_OPERATIONS 2   /* of a batch that has some */
 #define WIRE_MAX_MESSAGE (1U << 20) /* bytes on the wire, also NNG_OPT_RECVMAXSZ */
 #define WIRE_MAX_INFLATED (16U << 20)
 #define WIRE_MAX_CONTAINERS 4096 /* per window */

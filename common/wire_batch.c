@@ -15,19 +15,23 @@ static int check_batch(const struct wire_batch *b, struct wire_budget *used)
 	for (uint32_t i = 0; i < b->windows; i++) {
 		int error = wire_window_check(&b->window[i]);
 
+		if (!error)
+			error = wire_operations_check(&b->window[i]);
 		if (error)
 			return error;
 		used->containers += b->window[i].containers;
 		used->edges += b->window[i].edges;
+		used->operations += b->window[i].operations;
 	}
-	if (used->containers > WIRE_MAX_BATCH_CONTAINERS || used->edges > WIRE_MAX_BATCH_EDGES)
+	if (used->containers > WIRE_MAX_BATCH_CONTAINERS || used->edges > WIRE_MAX_BATCH_EDGES ||
+		used->operations > WIRE_MAX_BATCH_OPERATIONS)
 		return -E2BIG;
 	return 0;
 }
 
 static int open_tables(struct wire_tables *t, const struct wire_budget *size)
 {
-	int error = wire_table_open(&t->strings, 4 * size->containers);
+	int error = wire_table_open(&t->strings, 4 * size->containers + size->operations);
 
 	return error ? error : wire_table_open(&t->addresses, 2 * size->edges);
 }
@@ -38,19 +42,23 @@ static void close_tables(struct wire_tables *t)
 	wire_table_close(&t->addresses);
 }
 
-/* The part that is compressed: tables, then windows. */
-static int put_body(struct wire_writer *body, const struct wire_batch *b)
+/* The part that is compressed: tables, then windows. Tells which version of a batch it is. */
+static int put_body(struct wire_writer *body, const struct wire_batch *b, uint8_t *version)
 {
 	struct wire_writer columns = {0};
 	struct wire_tables tables = {0};
 	struct wire_budget size;
 	int error = check_batch(b, &size);
 
+	*version = size.operations ? WIRE_VERSION_OPERATIONS : WIRE_VERSION;
 	if (!error)
 		error = open_tables(&tables, &size);
 	if (!error) {
-		for (uint32_t i = 0; i < b->windows; i++)
+		for (uint32_t i = 0; i < b->windows; i++) {
 			wire_put_window(&columns, &tables, &b->window[i]);
+			if (size.operations)
+				wire_put_operations(&columns, &tables, &b->window[i]);
+		}
 		wire_put_strings(body, &tables.strings);
 		wire_put_addresses(body, &tables.addresses);
 		wire_put_varint(body, b->windows);
@@ -65,10 +73,12 @@ static int put_body(struct wire_writer *body, const struct wire_batch *b)
 int wire_encode_batch(const struct wire_batch *b, void **out, size_t *size)
 {
 	struct wire_writer body = {0}, w = {0};
-	int error = put_body(&body, b);
+	uint8_t version;
+	int error = put_body(&body, b, &version);
 
 	if (!error) {
-		wire_put_head(&w, WIRE_BATCH);
+		wire_put_u8(&w, version);
+		wire_put_u8(&w, WIRE_BATCH);
 		wire_put_agent(&w, &b->agent);
 		wire_put_u64(&w, b->sequence);
 		wire_put_deflated(&w, body.data, body.size);
@@ -78,11 +88,13 @@ int wire_encode_batch(const struct wire_batch *b, void **out, size_t *size)
 	return error;
 }
 
-static void get_batch_head(struct wire_reader *r, struct wire_agent *agent, uint64_t *sequence)
+static uint8_t get_batch_head(struct wire_reader *r, struct wire_agent *agent, uint64_t *sequence)
 {
-	wire_get_head(r, WIRE_BATCH);
+	uint8_t version = wire_get_head(r, WIRE_BATCH);
+
 	wire_get_agent(r, agent);
 	*sequence = wire_get_u64(r);
+	return version;
 }
 
 int wire_decode_batch_head(
@@ -101,9 +113,11 @@ int wire_decode_batch_head(
 	return 0;
 }
 
-static int get_windows(struct wire_reader *r, const struct wire_tables *t, struct wire_batch *b)
+static int get_windows(
+	struct wire_reader *r, const struct wire_tables *t, uint8_t version, struct wire_batch *b)
 {
-	struct wire_budget left = {WIRE_MAX_BATCH_CONTAINERS, WIRE_MAX_BATCH_EDGES};
+	struct wire_budget left = {
+		WIRE_MAX_BATCH_CONTAINERS, WIRE_MAX_BATCH_EDGES, WIRE_MAX_BATCH_OPERATIONS};
 	uint32_t n = (uint32_t)wire_get_bounded(r, WIRE_MAX_WINDOWS);
 	int error = 0;
 
@@ -113,25 +127,29 @@ static int get_windows(struct wire_reader *r, const struct wire_tables *t, struc
 	if (!b->window)
 		return -ENOMEM;
 	b->windows = n;
-	for (uint32_t i = 0; i < n && !error; i++)
+	for (uint32_t i = 0; i < n && !error; i++) {
 		error = wire_get_window(r, t, &left, &b->window[i]);
+		if (!error && version >= WIRE_VERSION_OPERATIONS)
+			error = wire_get_operations(r, t, &left, &b->window[i]);
+	}
 	if (!error && (r->bad || wire_reader_left(r)))
 		error = -EBADMSG;
 	return error;
 }
 
-static int get_body(const void *data, size_t size, struct wire_batch *b)
+static int get_body(const void *data, size_t size, uint8_t version, struct wire_batch *b)
 {
 	struct wire_tables tables = {0};
 	struct wire_reader r;
 	int error;
 
 	wire_reader_init(&r, data, size);
-	error = wire_get_strings(&r, &tables.strings, 4 * WIRE_MAX_BATCH_CONTAINERS);
+	error = wire_get_strings(
+		&r, &tables.strings, 4 * WIRE_MAX_BATCH_CONTAINERS + WIRE_MAX_BATCH_OPERATIONS);
 	if (!error)
 		error = wire_get_addresses(&r, &tables.addresses, 2 * WIRE_MAX_BATCH_EDGES);
 	if (!error)
-		error = get_windows(&r, &tables, b);
+		error = get_windows(&r, &tables, version, b);
 	close_tables(&tables);
 	return error;
 }
@@ -140,15 +158,15 @@ int wire_decode_batch(const void *message, size_t size, struct wire_batch *out)
 {
 	struct wire_batch b = {0};
 	struct wire_reader r;
-	uint8_t *body = NULL;
+	uint8_t *body = NULL, version;
 	size_t body_size;
 	int error;
 
 	wire_reader_init(&r, message, size);
-	get_batch_head(&r, &b.agent, &b.sequence);
+	version = get_batch_head(&r, &b.agent, &b.sequence);
 	error = wire_get_inflated(&r, &body, &body_size);
 	if (!error)
-		error = get_body(body, body_size, &b);
+		error = get_body(body, body_size, version, &b);
 	free(body);
 	if (error) {
 		wire_batch_close(&b);

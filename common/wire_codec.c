@@ -280,10 +280,11 @@ int wire_get_inflated(struct wire_reader *r, uint8_t **out, size_t *size)
 	return 0;
 }
 
-void wire_get_head(struct wire_reader *r, uint8_t kind)
+uint8_t wire_get_head(struct wire_reader *r, uint8_t kind)
 {
 	uint8_t version = wire_get_u8(r);
 
-	if (wire_get_u8(r) != kind || version != WIRE_VERSION)
+	if (wire_get_u8(r) != kind || !wire_is_version(version, kind))
 		r->bad = true;
+	return version;
 }

@@ -68,8 +68,11 @@ void wire_get_text(struct wire_reader *r, char *out, size_t room);
 /* The opposite of wire_put_deflated(): *out is the caller's. 0, -EBADMSG, -ENOMEM. */
 int wire_get_inflated(struct wire_reader *r, uint8_t **out, size_t *size);
 
-/* Refuses another version or kind by setting `bad`. */
-void wire_get_head(struct wire_reader *r, uint8_t kind);
+/* Whether messages of a kind may have this version. */
+bool wire_is_version(uint8_t version, uint8_t kind);
+
+/* Refuses another version or kind by setting `bad`. Gives the version. */
+uint8_t wire_get_head(struct wire_reader *r, uint8_t kind);
 
 /* Name and boot id: what follows the head of a batch and of a poll. */
 void wire_put_agent(struct wire_writer *w, const struct wire_agent *a);

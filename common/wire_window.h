@@ -14,7 +14,7 @@ struct wire_tables {
 
 /* What a batch may still hold; keeps what a small message unfolds into bounded. */
 struct wire_budget {
-	uint32_t containers, edges;
+	uint32_t containers, edges, operations;
 };
 
 /* -EINVAL when a bound or an index is broken, checked before anything is written. */
@@ -25,5 +25,12 @@ void wire_put_window(struct wire_writer *out, struct wire_tables *t, const struc
 /* Fill a zeroed window; the caller closes it, also after a failure. 0, -EBADMSG, -ENOMEM. */
 int wire_get_window(struct wire_reader *r, const struct wire_tables *t, struct wire_budget *left,
 	struct wire_window *w);
+
+/* The same for a window's operations, which follow it; its edges are there by then. */
+int wire_operations_check(const struct wire_window *w);
+void wire_put_operations(
+	struct wire_writer *out, struct wire_tables *t, const struct wire_window *w);
+int wire_get_operations(struct wire_reader *r, const struct wire_tables *t,
+	struct wire_budget *left, struct wire_window *w);
 
 #endif

@@ -93,14 +93,15 @@ static void try_strangers(const void *data, size_t size)
 	free(again);
 }
 
-static void try_body(const void *data, size_t size)
+static void try_body(uint8_t version, const void *data, size_t size)
 {
 	static const uint8_t boot_id[16];
 	struct wire_writer w = {0};
 	void *message;
 	size_t message_size;
 
-	wire_put_head(&w, WIRE_BATCH);
+	wire_put_u8(&w, version);
+	wire_put_u8(&w, WIRE_BATCH);
 	wire_put_text(&w, "fuzz", 5);
 	wire_put_bytes(&w, boot_id, sizeof(boot_id));
 	wire_put_u64(&w, 1);
@@ -118,7 +119,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!size)
 		return 0;
 	if (data[0] & 1) {
-		try_body(data + 1, size - 1);
+		try_body(data[0] & 2 ? WIRE_VERSION_OPERATIONS : WIRE_VERSION, data + 1, size - 1);
 		return 0;
 	}
 	data++;

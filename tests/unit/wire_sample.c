@@ -99,6 +99,27 @@ void sample_window(
 		fill_edge(&w->edge[i], w, i, calls, &seed);
 }
 
+void sample_operations(struct wire_window *w)
+{
+	static const char *const names[] = {"GET /cart/*", "POST /cart", "SELECT orders"};
+
+	w->operation = calloc(3 * (size_t)w->edges + 1, sizeof(*w->operation));
+	for (uint32_t i = 0; i < 3 * w->edges; i++) {
+		struct wire_operation *o = &w->operation[w->operations];
+		const struct hist *all = &w->edge[i / 3].latency;
+
+		if (i / 3 % 2)
+			continue;
+		o->edge = i / 3;
+		strcpy(o->name, names[i % 3]);
+		o->errors = i % 5;
+		for (unsigned b = i % 3; b < HIST_BUCKETS; b += 3)
+			o->latency.total += o->latency.count[b] = all->count[b];
+		o->latency.sum_ns = all->sum_ns / 3;
+		w->operations++;
+	}
+}
+
 static void assert_floats_close(float a, float b)
 {
 	if (isnan(a) || isnan(b)) {
@@ -136,4 +157,8 @@ void assert_windows_equal(const struct wire_window *a, const struct wire_window 
 		assert_containers_equal(&a->container[i], &b->container[i]);
 	for (uint32_t i = 0; i < a->edges; i++)
 		assert_edges_equal(&a->edge[i], &b->edge[i]);
+	assert_int_equal(a->operations, b->operations);
+	if (a->operations)
+		assert_memory_equal(
+			a->operation, b->operation, a->operations * sizeof(*a->operation));
 }

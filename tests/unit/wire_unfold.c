@@ -34,6 +34,15 @@ static void unfold_edge(
 	unfold_hist(&e->self, &f->self, bucket);
 }
 
+static void unfold_operation(struct wire_operation *o, const struct wire_operation_flow *f,
+	const struct wire_bucket *bucket)
+{
+	o->edge = f->edge;
+	memcpy(o->name, f->name, sizeof(o->name));
+	o->errors = f->errors;
+	unfold_hist(&o->latency, &f->latency, bucket);
+}
+
 static void unfold_window(struct wire_window *w)
 {
 	w->edge = calloc(w->edges ? w->edges : 1, sizeof(*w->edge));
@@ -41,9 +50,16 @@ static void unfold_window(struct wire_window *w)
 		abort();
 	for (uint32_t i = 0; i < w->edges; i++)
 		unfold_edge(&w->edge[i], &w->flow[i], w->bucket);
+	w->operation = calloc(w->operations ? w->operations : 1, sizeof(*w->operation));
+	if (!w->operation)
+		abort();
+	for (uint32_t i = 0; i < w->operations; i++)
+		unfold_operation(&w->operation[i], &w->operation_flow[i], w->bucket);
 	free(w->flow);
+	free(w->operation_flow);
 	free(w->bucket);
 	w->flow = NULL;
+	w->operation_flow = NULL;
 	w->bucket = NULL;
 	w->buckets = 0;
 }
