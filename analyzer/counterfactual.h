@@ -1,5 +1,5 @@
 /*
- * Had these been normal: what-if questions to a trained model about one window, asked many
+ * Had these been normal: what-if questions to a trained model about some windows, asked many
  * times. model_counterfactual() asks once; the searches of diagnose.h keep one of these open.
  *
  * One thread; the model and the recording must outlive it. Method: Sage section 4.4
@@ -14,27 +14,30 @@ struct counterfactual_run {
 	const struct model *m;
 	const struct recording *r;
 	struct model_view view;
-	struct model_run run; /* a row for each draw */
+	struct model_run run; /* a lane for each draw */
 	unsigned draws;
-	float *factual;   /* [gvae_state] the window; latents hold the abducted means; owned */
-	float *deviation; /* [2][entities] of latents: abducted, and at normal X */
-	float *mean;      /* [entities] of latents at normal X */
-	float *noise;     /* [draws][entities] common to all questions */
-	float measured;   /* the SLO metric in the window */
-	bool *touched;    /* [nodes] has an intervened ancestor; owned */
-	bool *moved;      /* [gvae_state] source that an intervention may change; owned */
+	size_t windows;       /* asked about */
+	float *factual;       /* [S][T] windows are lanes; latents are abducted means; owned */
+	float *deviation;     /* [entities][T] of abducted latents */
+	float *mean, *spread; /* [entities] of latents at normal X */
+	float *noise;         /* [tiles][entities][T] common to all questions */
+	float observed[KERNELS_TILE]; /* the SLO metric in the windows */
+	bool *touched;                /* [nodes] has an intervened ancestor; owned */
+	bool *moved;                  /* [S] source that an intervention may change; owned */
+	bool *set;                    /* [S] in run.state for this question; owned */
 };
 
 int counterfactual_open(struct counterfactual_run *c, const struct model *m,
 	const struct recording *r, unsigned draws, uint64_t seed);
 void counterfactual_close(struct counterfactual_run *c);
 
-/* Look at another window: abduct its latents. Returns 0 or -ENODATA (SLO metric absent). */
-int counterfactual_window(struct counterfactual_run *c, size_t row);
+/* Look at 1 to T other windows: abduct their latents. Returns 0 or -ENODATA (SLO metric absent
+ * from one). */
+int counterfactual_windows(struct counterfactual_run *c, const size_t *row, size_t count);
 
 /*
- * The SLO metric under the interventions, out [draws]. Returns 0 or -ENOENT when the model
- * knows none of a service's entities.
+ * The SLO metric under the interventions, out [windows][draws]. Returns 0 or -ENOENT when the
+ * model knows none of a service's entities.
  */
 int counterfactual_ask(
 	struct counterfactual_run *c, const struct intervention *set, size_t count, float *out);

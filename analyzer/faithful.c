@@ -109,10 +109,10 @@ static int spread_of_set(struct greedy *y)
 
 	if (!y->count || search_ask(y->s, y->set, y->count, &y->answer))
 		return 0;
-	err = prospect_open(&p, y->s->rows * SEARCH_DRAWS);
+	err = prospect_open(&p, y->s->draws);
 	if (err)
 		return err;
-	prospect_add(&p, y->s->draw, y->s->rows * SEARCH_DRAWS, 1);
+	prospect_add(&p, y->s->draw, y->s->draws, 1);
 	c->without = prospect_spread(&p);
 	prospect_close(&p);
 	return 0;

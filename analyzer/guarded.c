@@ -34,7 +34,7 @@ struct guard {
 static int promise_of_model(const struct guard *a, double chance, struct promise *out)
 {
 	return prospect_promise(
-		out, a->f, a->slo, chance, a->s->draw, a->s->rows * SEARCH_DRAWS, a->s->target);
+		out, a->f, a->slo, chance, a->s->draw, a->s->draws, a->s->target);
 }
 
 /* The same, else as the evidence has it: the incident's windows less what was found there. */

@@ -69,8 +69,8 @@ void gvae_init(const struct gvae *g, float *weights, uint64_t seed)
 
 float gvae_deviation(float log_variance)
 {
-	return expf(
-		0.5F * fminf(fmaxf(log_variance, GVAE_LOG_VARIANCE_MIN), GVAE_LOG_VARIANCE_MAX));
+	return expf(0.5F *
+		    fminf(fmaxf(log_variance, KERNELS_LOG_VARIANCE_MIN), KERNELS_LOG_VARIANCE_MAX));
 }
 
 float gvae_compress(float z)
@@ -81,16 +81,18 @@ float gvae_compress(float z)
 }
 
 void gvae_apply(const struct gvae *g, const struct gvae_net *net, const float *weights,
-	const float *state, size_t rows, bool compress, float *x, float *kept, float *out)
+	const float *state, size_t tiles, bool compress, float *x, float *kept, float *out)
 {
 	const uint32_t *source = g->source + net->first_source;
-	size_t width = gvae_state(g), inputs = net->shape.inputs;
+	size_t width = (size_t)gvae_state(g) * KERNELS_TILE, inputs = net->shape.inputs;
+	float *to = x;
 
-	for (size_t r = 0; r < rows; r++)
-		for (size_t i = 0; i < inputs; i++) {
-			float v = state[r * width + source[i]];
-
-			x[r * inputs + i] = compress ? gvae_compress(v) : v;
-		}
-	mlp_forward(&net->shape, out, kept, x, weights + net->weight, rows);
+	for (size_t t = 0; t < tiles; t++, state += width)
+		for (size_t i = 0; i < inputs; i++, to += KERNELS_TILE)
+			memcpy(to, state + (size_t)source[i] * KERNELS_TILE,
+				KERNELS_TILE * sizeof(*to));
+	for (size_t i = 0; compress && i < tiles * inputs * KERNELS_TILE; i++)
+		x[i] = gvae_compress(x[i]);
+	mlp_forward(
+		&net->shape, out, kept, mlp_inputs(&net->shape, x), weights + net->weight, tiles);
 }

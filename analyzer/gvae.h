@@ -10,7 +10,8 @@
  * kind of latency at one place with one or two columns, often [p95, p99]; nodes are in
  * topological order, callees first.
  * A source is one number for what feeds a perceptron: 0 .. xs - 1 an X column,
- * xs .. xs + ys - 1 a Y column, then the latents. A row of state is [xs + ys + entities].
+ * xs .. xs + ys - 1 a Y column, then the latents: S in all. State is [tiles][S][T], its rows the
+ * lanes of tiles (kernels.h), T = KERNELS_TILE.
  */
 #ifndef SAGE_ANALYZER_GVAE_H
 #define SAGE_ANALYZER_GVAE_H
@@ -20,8 +21,6 @@
 
 #define GVAE_NONE UINT32_MAX
 #define GVAE_LATENT 2 /* outputs of an encoder or prior: mean, log variance */
-#define GVAE_LOG_VARIANCE_MIN -8.0F
-#define GVAE_LOG_VARIANCE_MAX 4.0F
 
 struct gvae_column {
 	char *entity, *metric; /* owned; whose metric, which may be a host's */
@@ -85,10 +84,10 @@ float gvae_deviation(float log_variance);
 /* Values far from what was learnt, drawn in: linear to 4 deviations, logarithmic beyond. */
 float gvae_compress(float z);
 
-/* One net on rows of state [rows][gvae_state]; x [rows][inputs] and kept are workspaces.
+/* One net on tiles of state; x [tiles][inputs][T] and kept are workspaces, out [tiles][outputs][T].
  * `compress` draws in the inputs, as encoders and priors have it. */
 void gvae_apply(const struct gvae *g, const struct gvae_net *net, const float *weights,
-	const float *state, size_t rows, bool compress, float *x, float *kept, float *out);
+	const float *state, size_t tiles, bool compress, float *x, float *kept, float *out);
 
 /* ---- the loss ---- */
 
@@ -96,15 +95,15 @@ struct gvae_loss {
 	float alpha, beta, gamma;
 };
 
-struct gvae_work; /* for one thread: activations of up to `rows` rows */
+struct gvae_work; /* for one thread: activations of a tile of rows */
 
-struct gvae_work *gvae_work_new(const struct gvae *g, size_t rows);
+struct gvae_work *gvae_work_new(const struct gvae *g);
 void gvae_work_free(struct gvae_work *w);
 
 /*
- * Loss over rows (their sum, not mean) and its gradient, added to grad [parameters].
+ * Loss over up to T rows (their sum, not mean) and its gradient, added to grad [parameters].
  * z [rows] points at z-scored columns [xs + ys], mask [rows] at [ys], 1 = measured.
- * noise: standard normals [2][rows][entities], for encoder and prior.
+ * noise: standard normals [2][entities][T], for encoder and prior.
  */
 double gvae_gradient(const struct gvae *g, struct gvae_work *w, const struct gvae_loss *loss,
 	const float *weights, const float *const *z, const float *const *mask, const float *noise,

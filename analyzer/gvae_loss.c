@@ -1,12 +1,17 @@
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "analyzer/gvae.h"
 
+#define TILE KERNELS_TILE
+
 /*
- * Legend: R rows, S width of a row of state. A decoder sees every row four times, once per
- * term of the loss; branch b of row r is row b R + r.
+ * Legend: S sources, T lanes of a tile: the rows. A decoder sees them four times, once per
+ * term of the loss: as four tiles.
+ *
+ * Only the state is kept from forward to backward; a net's activations are computed again when
+ * its turn comes. A third more multiplications cost less than all nets' activations on their way to
+ * memory and back, and the memory does not grow with the nets.
  */
 enum branch { ENCODER_CASCADE, ENCODER_RAW, PRIOR_CASCADE, PRIOR_RAW, BRANCHES };
 
@@ -15,21 +20,17 @@ static bool is_cascade(unsigned branch)
 	return branch == ENCODER_CASCADE || branch == PRIOR_CASCADE;
 }
 
-struct trace {       /* what forward keeps of one net for backward */
-	float *x;    /* [rows][inputs] */
-	float *kept; /* activations */
-	float *out;  /* [rows][outputs] */
-};
-
 struct gvae_work {
-	size_t rows;
-	struct trace *encoder, *prior, *decoder;
-	float *state;   /* [4 R][S] */
-	float *dstate;  /* [4 R][S] */
-	float *dx;      /* [4 R][widest input] */
-	float *dout;    /* [4 R][widest output] */
-	float *scratch; /* [2][4 R][hidden] */
-	float *block;   /* owns the floats */
+	float *state;  /* [4][S][T] */
+	float *dstate; /* [4][S][T] */
+	float *mask;   /* [ys][T]; nothing is measured in lanes without a row */
+	/* of one net at a time, with room for four tiles of the largest, or of a latent's two */
+	size_t inputs;     /* most of a net */
+	float *x, *dx;     /* [4][inputs][T] */
+	float *kept;       /* activations of four tiles */
+	float *scratch;    /* as many */
+	float *out, *dout; /* [4][outputs][T]; for a latent: of its encoder, of its prior */
+	float *block;      /* owns the floats */
 };
 
 static size_t take(float **piece, float *block, size_t at, size_t count)
@@ -39,29 +40,19 @@ static size_t take(float **piece, float *block, size_t at, size_t count)
 	return at + (count + 15) / 16 * 16;
 }
 
-static size_t cut_traces(struct trace *t, const struct gvae_net *net, uint32_t count, size_t rows,
-	float *block, size_t at)
-{
-	for (uint32_t i = 0; i < count; i++) {
-		at = take(&t[i].x, block, at, rows * net[i].shape.inputs);
-		at = take(&t[i].kept, block, at, mlp_activations(&net[i].shape, rows));
-		at = take(&t[i].out, block, at, rows * net[i].shape.outputs);
-	}
-	return at;
-}
-
-static size_t widest(const struct gvae *g, size_t *hidden)
+static size_t widest(const struct gvae *g, size_t *kept)
 {
 	size_t most = 1;
 
-	*hidden = 1;
+	*kept = 1;
 	for (uint32_t i = 0; i < 2 * g->entities + g->nodes; i++) {
 		const struct gvae_net *n = i < g->entities       ? &g->encoder[i]
 					   : i < 2 * g->entities ? &g->prior[i - g->entities]
 								 : &g->decoder[i - 2 * g->entities];
+		size_t floats = mlp_activations(&n->shape, BRANCHES);
 
 		most = n->shape.inputs > most ? n->shape.inputs : most;
-		*hidden = n->shape.hidden > *hidden ? n->shape.hidden : *hidden;
+		*kept = floats > *kept ? floats : *kept;
 	}
 	return most;
 }
@@ -69,33 +60,27 @@ static size_t widest(const struct gvae *g, size_t *hidden)
 /* Called twice: without a block to learn the size, with it to cut it. */
 static size_t cut(struct gvae_work *w, const struct gvae *g, float *block)
 {
-	size_t rows = w->rows, all = BRANCHES * rows, hidden, inputs = widest(g, &hidden), at = 0;
+	size_t kept, inputs = widest(g, &kept), at = 0;
 
-	at = cut_traces(w->encoder, g->encoder, g->entities, rows, block, at);
-	at = cut_traces(w->prior, g->prior, g->entities, rows, block, at);
-	at = cut_traces(w->decoder, g->decoder, g->nodes, all, block, at);
-	at = take(&w->state, block, at, all * gvae_state(g));
-	at = take(&w->dstate, block, at, all * gvae_state(g));
-	at = take(&w->dx, block, at, all * inputs);
-	at = take(&w->dout, block, at, all * GVAE_LATENT);
-	at = take(&w->scratch, block, at, 2 * all * hidden);
-	return at;
+	w->inputs = inputs;
+	at = take(&w->state, block, at, BRANCHES * TILE * gvae_state(g));
+	at = take(&w->dstate, block, at, BRANCHES * TILE * gvae_state(g));
+	at = take(&w->mask, block, at, TILE * (size_t)g->ys);
+	at = take(&w->x, block, at, BRANCHES * TILE * inputs);
+	at = take(&w->dx, block, at, BRANCHES * TILE * inputs);
+	at = take(&w->kept, block, at, kept);
+	at = take(&w->scratch, block, at, kept);
+	at = take(&w->out, block, at, BRANCHES * TILE * GVAE_LATENT);
+	return take(&w->dout, block, at, BRANCHES * TILE * GVAE_LATENT);
 }
 
-struct gvae_work *gvae_work_new(const struct gvae *g, size_t rows)
+struct gvae_work *gvae_work_new(const struct gvae *g)
 {
-	size_t nets = 2 * (size_t)g->entities + g->nodes;
 	struct gvae_work *w = calloc(1, sizeof(*w));
 
 	if (!w)
 		return NULL;
-	w->rows = rows;
-	w->encoder = calloc(nets + 1, sizeof(*w->encoder));
-	if (w->encoder) {
-		w->prior = w->encoder + g->entities;
-		w->decoder = w->prior + g->entities;
-		w->block = aligned_alloc(64, cut(w, g, NULL) * sizeof(float));
-	}
+	w->block = aligned_alloc(64, cut(w, g, NULL) * sizeof(float));
 	if (!w->block) {
 		gvae_work_free(w);
 		return NULL;
@@ -109,7 +94,6 @@ void gvae_work_free(struct gvae_work *w)
 	if (!w)
 		return;
 	free(w->block);
-	free(w->encoder);
 	free(w);
 }
 
@@ -123,149 +107,135 @@ struct pass {
 	float *grad;
 };
 
-static float *state_row(const struct pass *p, unsigned branch, size_t row)
+/* A source's tile in one branch. */
+static float *state_of(const struct pass *p, unsigned branch, uint32_t source)
 {
-	return p->w->state + (branch * p->rows + row) * gvae_state(p->g);
+	return p->w->state + ((size_t)branch * gvae_state(p->g) + source) * TILE;
 }
 
-static float *dstate_row(const struct pass *p, unsigned branch, size_t row)
+static float *dstate_of(const struct pass *p, unsigned branch, uint32_t source)
 {
-	return p->w->dstate + (branch * p->rows + row) * gvae_state(p->g);
+	return p->w->dstate + ((size_t)branch * gvae_state(p->g) + source) * TILE;
 }
 
-/* Measured columns into every branch. Cascades overwrite their Y node by node. */
+static const float *noise_of(const struct pass *p, unsigned branch, uint32_t z)
+{
+	return p->noise + ((size_t)(branch / 2) * p->g->entities + z) * TILE;
+}
+
+/*
+ * Measured columns into every branch; lanes without a row hold zeros. Cascades overwrite their Y
+ * node by node.
+ */
 static void fill_state(const struct pass *p)
 {
-	size_t columns = p->g->xs + p->g->ys;
+	const struct gvae *g = p->g;
+	size_t columns = g->xs + g->ys, tile = TILE * (size_t)gvae_state(g);
 
-	for (unsigned b = 0; b < BRANCHES; b++)
-		for (size_t r = 0; r < p->rows; r++)
-			memcpy(state_row(p, b, r), p->z[r], columns * sizeof(float));
-	memset(p->w->dstate, 0, BRANCHES * p->rows * gvae_state(p->g) * sizeof(float));
+	memset(p->w->state, 0, columns * TILE * sizeof(float));
+	memset(p->w->mask, 0, g->ys * TILE * sizeof(float));
+	for (size_t r = 0; r < p->rows; r++) {
+		for (size_t c = 0; c < columns; c++)
+			p->w->state[c * TILE + r] = p->z[r][c];
+		for (size_t y = 0; y < g->ys; y++)
+			p->w->mask[y * TILE + r] = p->mask[r][y];
+	}
+	for (unsigned b = 1; b < BRANCHES; b++)
+		memcpy(p->w->state + b * tile, p->w->state, columns * TILE * sizeof(float));
+	memset(p->w->dstate, 0, BRANCHES * tile * sizeof(float));
 }
 
 /* ---- latents ---- */
 
-static float bounded(float log_variance)
+enum inference { BY_ENCODER, BY_PRIOR };
+
+static const struct gvae_net *net_of(const struct pass *p, uint32_t z, enum inference by)
 {
-	return fminf(fmaxf(log_variance, GVAE_LOG_VARIANCE_MIN), GVAE_LOG_VARIANCE_MAX);
+	return by == BY_PRIOR ? &p->g->prior[z] : &p->g->encoder[z];
 }
 
-static bool within(float log_variance)
+/* Each has an input tile of its own, and activations. */
+static float *inputs_of(const struct pass *p, enum inference by)
 {
-	return log_variance > GVAE_LOG_VARIANCE_MIN && log_variance < GVAE_LOG_VARIANCE_MAX;
+	return p->w->x + by * p->w->inputs * TILE;
 }
 
-static void infer(const struct pass *p, const struct gvae_net *net, struct trace *t)
+static float *kept_of(const struct pass *p, const struct gvae_net *net, enum inference by)
 {
+	return p->w->kept + by * mlp_activations(&net->shape, 1);
+}
+
+/* A latent's mean and log variance, of what was measured, into its half of w->out, which is
+ * returned. */
+static const float *infer(const struct pass *p, uint32_t z, enum inference by)
+{
+	const struct gvae_net *net = net_of(p, z, by);
+	float *out = p->w->out + by * GVAE_LATENT * TILE;
+
 	if (net->shape.inputs)
-		gvae_apply(
-			p->g, net, p->weights, p->w->state, p->rows, true, t->x, t->kept, t->out);
+		gvae_apply(p->g, net, p->weights, state_of(p, ENCODER_RAW, 0), 1, true,
+			inputs_of(p, by), kept_of(p, net, by), out);
 	else
-		memset(t->out, 0, p->rows * GVAE_LATENT * sizeof(float));
+		memset(out, 0, GVAE_LATENT * TILE * sizeof(float));
+	return out;
 }
 
 /* Z = mean + noise * deviation, into the branches `first` and `first` + 1 */
 static void draw_forward(const struct pass *p, uint32_t z, const float *out, unsigned first)
 {
 	uint32_t at = p->g->xs + p->g->ys + z;
-	const float *noise = p->noise + (first / 2) * p->rows * p->g->entities;
+	float *to = state_of(p, first, at);
 
-	for (size_t r = 0; r < p->rows; r++) {
-		float deviation = gvae_deviation(out[r * GVAE_LATENT + 1]);
-		float v = out[r * GVAE_LATENT] + noise[r * p->g->entities + z] * deviation;
-
-		state_row(p, first, r)[at] = v;
-		state_row(p, first + 1, r)[at] = v;
-	}
+	kernels_best()->draw(to, out, noise_of(p, first, z), 1);
+	memcpy(state_of(p, first + 1, at), to, TILE * sizeof(*to));
 }
 
 static void draw_backward(
 	const struct pass *p, uint32_t z, const float *out, unsigned first, float *dout)
 {
 	uint32_t at = p->g->xs + p->g->ys + z;
-	const float *noise = p->noise + (first / 2) * p->rows * p->g->entities;
+	const float *one = dstate_of(p, first, at), *other = dstate_of(p, first + 1, at);
+	float dz[TILE];
 
-	for (size_t r = 0; r < p->rows; r++) {
-		float d = dstate_row(p, first, r)[at] + dstate_row(p, first + 1, r)[at];
-		float lv = out[r * GVAE_LATENT + 1];
-
-		dout[r * GVAE_LATENT] += d;
-		if (within(lv))
-			dout[r * GVAE_LATENT + 1] +=
-				d * noise[r * p->g->entities + z] * 0.5F * expf(0.5F * lv);
-	}
+	for (size_t r = 0; r < TILE; r++)
+		dz[r] = one[r] + other[r];
+	kernels_best()->draw_back(dout, dz, out, noise_of(p, first, z), 1);
 }
 
-/* KL(q || p) of two Gaussians given as [R][mean, log variance], summed over rows */
-static double kl_forward(const float *q, const float *p, size_t rows)
+static void latents_forward(const struct pass *p)
 {
-	double sum = 0;
-
-	for (size_t r = 0; r < rows; r++, q += GVAE_LATENT, p += GVAE_LATENT) {
-		float lq = bounded(q[1]), lp = bounded(p[1]), gap = q[0] - p[0];
-
-		sum += 0.5 * ((double)lp - lq + (expf(lq) + gap * gap) / expf(lp) - 1);
-	}
-	return sum;
-}
-
-static void kl_backward(
-	float *dq, float *dp, const float *q, const float *p, size_t rows, float scale)
-{
-	for (size_t r = 0; r < rows; r++) {
-		size_t i = r * GVAE_LATENT;
-		float lq = bounded(q[i + 1]), lp = bounded(p[i + 1]), gap = q[i] - p[i];
-		float inverse = expf(-lp);
-
-		dq[i] += scale * gap * inverse;
-		dp[i] -= scale * gap * inverse;
-		if (within(q[i + 1]))
-			dq[i + 1] += scale * 0.5F * (expf(lq) * inverse - 1);
-		if (within(p[i + 1]))
-			dp[i + 1] += scale * 0.5F * (1 - (expf(lq) + gap * gap) * inverse);
-	}
-}
-
-static double latents_forward(const struct pass *p)
-{
-	double kl = 0;
-
 	for (uint32_t z = 0; z < p->g->entities; z++) {
-		struct trace *q = &p->w->encoder[z], *prior = &p->w->prior[z];
-
-		infer(p, &p->g->encoder[z], q);
-		infer(p, &p->g->prior[z], prior);
-		draw_forward(p, z, q->out, ENCODER_CASCADE);
-		draw_forward(p, z, prior->out, PRIOR_CASCADE);
-		kl += kl_forward(q->out, prior->out, p->rows);
+		draw_forward(p, z, infer(p, z, BY_ENCODER), ENCODER_CASCADE);
+		draw_forward(p, z, infer(p, z, BY_PRIOR), PRIOR_CASCADE);
 	}
-	return (double)p->loss->alpha * p->loss->beta * kl;
 }
 
-static void infer_backward(
-	const struct pass *p, const struct gvae_net *net, const struct trace *t, const float *dout)
+/* With inputs and activations as infer() has left them. */
+static void infer_backward(const struct pass *p, uint32_t z, enum inference by, const float *dout)
 {
+	const struct gvae_net *net = net_of(p, z, by);
+
 	if (net->shape.inputs)
-		mlp_backward(&net->shape, NULL, p->grad + net->weight, dout, t->kept, t->x,
-			p->weights + net->weight, p->rows, p->w->scratch);
+		mlp_backward(&net->shape, NULL, 0, p->grad + net->weight, dout, kept_of(p, net, by),
+			mlp_inputs(&net->shape, inputs_of(p, by)), p->weights + net->weight, 1,
+			p->w->scratch);
 }
 
-static void latents_backward(const struct pass *p)
+/* Returns the divergence of posterior and prior, weighed. */
+static double latent_backward(const struct pass *p, uint32_t z)
 {
-	size_t width = p->rows * GVAE_LATENT;
-	float *dq = p->w->dout, *dp = dq + width;
+	size_t width = GVAE_LATENT * TILE;
+	float *dq = p->w->dout, *dprior = dq + width, weight = p->loss->alpha * p->loss->beta;
+	const float *q = infer(p, z, BY_ENCODER), *prior = infer(p, z, BY_PRIOR);
+	double kl;
 
-	for (uint32_t z = 0; z < p->g->entities; z++) {
-		const struct trace *q = &p->w->encoder[z], *prior = &p->w->prior[z];
-
-		memset(dq, 0, 2 * width * sizeof(float));
-		kl_backward(dq, dp, q->out, prior->out, p->rows, p->loss->alpha * p->loss->beta);
-		draw_backward(p, z, q->out, ENCODER_CASCADE, dq);
-		draw_backward(p, z, prior->out, PRIOR_CASCADE, dp);
-		infer_backward(p, &p->g->encoder[z], q, dq);
-		infer_backward(p, &p->g->prior[z], prior, dp);
-	}
+	memset(dq, 0, 2 * width * sizeof(float));
+	kl = kernels_best()->divergence(dq, dprior, q, prior, 1, p->rows, weight);
+	draw_backward(p, z, q, ENCODER_CASCADE, dq);
+	draw_backward(p, z, prior, PRIOR_CASCADE, dprior);
+	infer_backward(p, z, BY_ENCODER, dq);
+	infer_backward(p, z, BY_PRIOR, dprior);
+	return (double)weight * kl;
 }
 
 /* ---- latencies ---- */
@@ -277,65 +247,78 @@ static float branch_weight(const struct gvae_loss *l, unsigned branch)
 	return source * (is_cascade(branch) ? l->gamma : 1 - l->gamma);
 }
 
-/* Squared error of one node where it was measured; its gradient goes to dout. */
-static double node_error(
-	const struct pass *p, const struct gvae_net *d, const float *out, float *dout)
+/*
+ * Squared error of one node where it was measured. Its gradient goes to dout, with what the
+ * nodes that read a cascade's output have found.
+ */
+static double node_error(const struct pass *p, const struct gvae_net *d, const float *out)
 {
+	float *dout = p->w->dout;
 	double sum = 0;
 
 	for (unsigned b = 0; b < BRANCHES; b++) {
 		float weight = branch_weight(p->loss, b);
 
-		for (size_t r = 0; r < p->rows; r++)
-			for (unsigned i = 0; i < d->shape.outputs; i++) {
-				size_t at = (b * p->rows + r) * d->shape.outputs + i;
-				uint32_t y = d->output + i;
-				float gap = (out[at] - p->z[r][p->g->xs + y]) * p->mask[r][y];
+		for (unsigned i = 0; i < d->shape.outputs; i++, out += TILE, dout += TILE) {
+			uint32_t y = d->output + i;
+			const float *mask = p->w->mask + (size_t)y * TILE;
+			const float *measured = state_of(p, ENCODER_RAW, p->g->xs + y);
+			const float *passed =
+				dstate_of(p, b, p->g->xs + y); /* zeros in raw branches */
+			float squares = 0;
 
-				sum += (double)weight * gap * gap;
-				dout[at] = 2 * weight * gap;
+			for (size_t r = 0; r < TILE; r++) {
+				float gap = (out[r] - measured[r]) * mask[r];
+
+				squares += gap * gap;
+				dout[r] = 2 * weight * gap + passed[r];
 			}
+			sum += (double)(weight * squares);
+		}
 	}
 	return sum;
+}
+
+/* All branches of a node, from the state into w->out. */
+static void decode(const struct pass *p, const struct gvae_net *d)
+{
+	gvae_apply(
+		p->g, d, p->weights, p->w->state, BRANCHES, false, p->w->x, p->w->kept, p->w->out);
 }
 
 static void node_forward(const struct pass *p, uint32_t n)
 {
 	const struct gvae_net *d = &p->g->decoder[n];
-	struct trace *t = &p->w->decoder[n];
-	size_t outs = d->shape.outputs;
+	size_t outs = d->shape.outputs * TILE;
 
-	gvae_apply(
-		p->g, d, p->weights, p->w->state, BRANCHES * p->rows, false, t->x, t->kept, t->out);
+	decode(p, d);
 	for (unsigned b = 0; b < BRANCHES; b++)
-		for (size_t r = 0; is_cascade(b) && r < p->rows; r++)
-			memcpy(state_row(p, b, r) + p->g->xs + d->output,
-				t->out + (b * p->rows + r) * outs, outs * sizeof(float));
+		if (is_cascade(b))
+			memcpy(state_of(p, b, p->g->xs + d->output), p->w->out + b * outs,
+				outs * sizeof(float));
 }
 
 static double node_backward(const struct pass *p, uint32_t n)
 {
 	const struct gvae_net *d = &p->g->decoder[n];
-	const struct trace *t = &p->w->decoder[n];
 	const uint32_t *source = p->g->source + d->first_source;
-	size_t inputs = d->shape.inputs, outs = d->shape.outputs, rows = p->rows;
 	uint32_t latents = p->g->xs + p->g->ys;
-	float *dx = p->w->dx, *dout = p->w->dout;
-	double error = node_error(p, d, t->out, dout);
+	const float *dx = p->w->dx;
+	double error;
 
+	decode(p, d);
+	error = node_error(p, d, p->w->out);
+	mlp_backward(&d->shape, p->w->dx, 0, p->grad + d->weight, p->w->dout, p->w->kept,
+		mlp_inputs(&d->shape, p->w->x), p->weights + d->weight, BRANCHES, p->w->scratch);
 	for (unsigned b = 0; b < BRANCHES; b++)
-		for (size_t r = 0; is_cascade(b) && r < rows; r++)
-			for (size_t i = 0; i < outs; i++)
-				dout[(b * rows + r) * outs + i] +=
-					dstate_row(p, b, r)[p->g->xs + d->output + i];
-	mlp_backward(&d->shape, dx, p->grad + d->weight, dout, t->kept, t->x,
-		p->weights + d->weight, BRANCHES * rows, p->w->scratch);
-	for (unsigned b = 0; b < BRANCHES; b++)
-		for (size_t r = 0; r < rows; r++)
-			for (size_t i = 0; i < inputs; i++)
-				if (source[i] >= latents || is_cascade(b))
-					dstate_row(p, b, r)[source[i]] +=
-						dx[(b * rows + r) * inputs + i];
+		for (unsigned i = 0; i < d->shape.inputs; i++, dx += TILE) {
+			float *to = dstate_of(p, b, source[i]);
+
+			if (source[i] < latents && !is_cascade(b))
+				continue;
+			for (size_t r = 0; r < TILE; r++)
+				to[r] += dx[r];
+		}
 	return error;
 }
 
@@ -352,14 +335,15 @@ double gvae_gradient(const struct gvae *g, struct gvae_work *w, const struct gva
 		.noise = noise,
 		.rows = rows,
 		.grad = grad};
-	double total;
+	double total = 0;
 
 	fill_state(&p);
-	total = latents_forward(&p);
+	latents_forward(&p);
 	for (uint32_t n = 0; n < g->nodes; n++)
 		node_forward(&p, n);
 	for (uint32_t n = g->nodes; n-- > 0;)
 		total += node_backward(&p, n);
-	latents_backward(&p);
+	for (uint32_t e = 0; e < g->entities; e++)
+		total += latent_backward(&p, e);
 	return total;
 }

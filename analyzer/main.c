@@ -5,7 +5,6 @@
 
 #include "analyzer/agent_key.h"
 #include "analyzer/cli.h"
-#include "analyzer/matrix.h"
 #include "analyzer/serve.h"
 #include "common/log.h"
 
@@ -34,7 +33,6 @@ int main(int argc, char **argv)
 {
 	const char *name = argc > 1 ? argv[1] : "";
 
-	matrix_start(argv);
 	log_init("sage-analyzer", LOG_INFO);
 	if (!strcmp(name, "--help") || !strcmp(name, "-h")) {
 		usage(stdout);

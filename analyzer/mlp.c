@@ -3,8 +3,6 @@
 #include <math.h>
 #include <string.h>
 
-#include "analyzer/matrix.h"
-
 /* Sizes of layer l of the L + 1. */
 static unsigned fan_in(const struct mlp *m, unsigned l)
 {
@@ -30,9 +28,21 @@ size_t mlp_parameters(const struct mlp *m)
 	return sum;
 }
 
-size_t mlp_activations(const struct mlp *m, size_t rows)
+/* Of one layer of one tile. */
+static size_t hidden_floats(const struct mlp *m)
 {
-	return (size_t)m->layers * rows * m->hidden;
+	return (size_t)m->hidden * KERNELS_TILE;
+}
+
+/* Of one tile. An odd number of cache lines, so that tiles do not all fall into the same sets. */
+static size_t kept_floats(const struct mlp *m)
+{
+	return ((size_t)m->layers * m->hidden | 1) * KERNELS_TILE;
+}
+
+size_t mlp_activations(const struct mlp *m, size_t tiles)
+{
+	return tiles * kept_floats(m);
 }
 
 void mlp_init(const struct mlp *m, float *weights, struct random *random)
@@ -49,68 +59,66 @@ void mlp_init(const struct mlp *m, float *weights, struct random *random)
 	}
 }
 
-/* out [R][O] = x [R][I] w [O][I]^T + b [O] */
-static void linear_forward(float *out, const float *x, const float *w, const float *b, size_t rows,
-	size_t inputs, size_t outputs)
+/* A tile goes through all layers before the next one does: its activations stay near. */
+void mlp_forward(const struct mlp *m, float *out, float *kept, struct kernels_tiles x,
+	const float *weights, size_t tiles)
 {
-	for (size_t r = 0; r < rows; r++)
-		memcpy(out + r * outputs, b, outputs * sizeof(*b));
-	matrix_abt(out, x, w, rows, outputs, inputs, 1);
-}
+	const struct kernels *k = kernels_best();
 
-static void linear_backward(float *dx, float *dw, float *db, const float *dout, const float *x,
-	const float *w, size_t rows, size_t inputs, size_t outputs)
-{
-	matrix_atb(dw, dout, x, outputs, inputs, rows, 1);
-	for (size_t r = 0; r < rows; r++)
-		for (size_t o = 0; o < outputs; o++)
-			db[o] += dout[r * outputs + o];
-	if (dx)
-		matrix_ab(dx, dout, w, rows, inputs, outputs, 0);
-}
+	for (size_t t = 0; t < tiles; t++) {
+		const float *w = weights, *from = x.first + t * x.stride;
+		float *to = kept + t * kept_floats(m);
 
-static void relu_forward(float *x, size_t count)
-{
-	for (size_t i = 0; i < count; i++)
-		x[i] = x[i] > 0 ? x[i] : 0;
-}
-
-static void relu_backward(float *dx, const float *out, size_t count)
-{
-	for (size_t i = 0; i < count; i++)
-		dx[i] = out[i] > 0 ? dx[i] : 0;
-}
-
-void mlp_forward(const struct mlp *m, float *out, float *kept, const float *x, const float *weights,
-	size_t rows)
-{
-	for (unsigned l = 0; l <= m->layers; l++) {
-		size_t in = fan_in(m, l), outs = fan_out(m, l);
-		float *y = l == m->layers ? out : kept + (size_t)l * rows * m->hidden;
-
-		linear_forward(y, x, weights, weights + in * outs, rows, in, outs);
-		if (l < m->layers)
-			relu_forward(y, rows * outs);
-		weights += layer_parameters(m, l);
-		x = y;
+		for (unsigned l = 0; l < m->layers; l++, to += hidden_floats(m)) {
+			k->forward(to, from, w, w + (size_t)m->hidden * fan_in(m, l), fan_in(m, l),
+				m->hidden, true);
+			w += layer_parameters(m, l);
+			from = to;
+		}
+		k->forward(out + t * m->outputs * KERNELS_TILE, from, w,
+			w + (size_t)m->outputs * m->hidden, m->hidden, m->outputs, false);
 	}
 }
 
-void mlp_backward(const struct mlp *m, float *dx, float *grad, const float *dout, const float *kept,
-	const float *x, const float *weights, size_t rows, float *scratch)
+/* Gradients at the hidden layers of one tile, dhidden [L][H][T], and at its inputs. */
+static void tile_backward(const struct mlp *m, float *dx, unsigned skip, float *dhidden,
+	const float *dout, const float *kept, const float *weights)
 {
-	size_t width = rows * m->hidden, before = mlp_parameters(m);
+	const struct kernels *k = kernels_best();
+	const float *w = weights + mlp_parameters(m);
 
-	for (unsigned l = m->layers + 1; l-- > 0;) {
-		size_t in = fan_in(m, l), outs = fan_out(m, l);
-		const float *from = l == 0 ? x : kept + (l - 1) * width;
-		float *din = l == 0 ? dx : scratch + (l % 2) * width;
+	for (unsigned l = m->layers; l > 0; l--) {
+		size_t below = (l - 1) * hidden_floats(m);
 
-		before -= layer_parameters(m, l);
-		linear_backward(din, grad + before, grad + before + in * outs, dout, from,
-			weights + before, rows, in, outs);
+		w -= layer_parameters(m, l);
+		k->backward(dhidden + below, dout, w, m->hidden, m->hidden, fan_out(m, l),
+			kept + below);
+		dout = dhidden + below;
+	}
+	if (dx)
+		k->backward(dx, dout, weights + skip, m->inputs, m->inputs - skip, m->hidden, NULL);
+}
+
+void mlp_backward(const struct mlp *m, float *dx, unsigned skip, float *grad, const float *dout,
+	const float *kept, struct kernels_tiles x, const float *weights, size_t tiles,
+	float *scratch)
+{
+	size_t width = hidden_floats(m), all = kept_floats(m);
+	size_t outs = (size_t)m->outputs * KERNELS_TILE;
+	size_t inputs = (size_t)(m->inputs - skip) * KERNELS_TILE;
+
+	for (size_t t = 0; t < tiles; t++)
+		tile_backward(m, dx ? dx + t * inputs : NULL, skip, scratch + t * all,
+			dout + t * outs, kept + t * all, weights);
+	for (unsigned l = 0; l <= m->layers; l++) {
+		struct kernels_tiles from = x, at = {.first = dout, .stride = outs};
+
 		if (l > 0)
-			relu_backward(din, from, width);
-		dout = din;
+			from = (struct kernels_tiles){kept + (l - 1) * width, all};
+		if (l < m->layers)
+			at = (struct kernels_tiles){scratch + l * width, all};
+		kernels_best()->gradient(grad, grad + (size_t)fan_in(m, l) * fan_out(m, l), at,
+			from, tiles, fan_in(m, l), fan_out(m, l));
+		grad += layer_parameters(m, l);
 	}
 }

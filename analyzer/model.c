@@ -6,6 +6,8 @@
 
 #include "analyzer/model_parts.h"
 
+#define TILE KERNELS_TILE
+
 void model_options_default(struct model_options *o)
 {
 	*o = (struct model_options){.hidden = 10,
@@ -41,27 +43,30 @@ static size_t most_inputs(const struct gvae_net *net, uint32_t count, size_t mos
 	return most;
 }
 
-static size_t most_kept(const struct gvae_net *net, uint32_t count, size_t rows, size_t most)
+static size_t most_kept(const struct gvae_net *net, uint32_t count, size_t tiles, size_t most)
 {
 	for (uint32_t i = 0; i < count; i++) {
-		size_t kept = mlp_activations(&net[i].shape, rows);
+		size_t kept = mlp_activations(&net[i].shape, tiles);
 
 		most = kept > most ? kept : most;
 	}
 	return most;
 }
 
-int model_run_open(struct model_run *run, const struct gvae *g, size_t rows)
+int model_run_open(struct model_run *run, const struct gvae *g, size_t tiles)
 {
-	size_t inputs = most_inputs(g->encoder, g->entities, 1);
-	size_t kept = most_kept(g->encoder, g->entities, rows, 1), state = rows * gvae_state(g);
+	size_t inputs = most_inputs(g->encoder, g->entities, 1), lanes = tiles * TILE;
+	size_t kept = most_kept(g->encoder, g->entities, tiles, 1), state = lanes * gvae_state(g);
+	size_t floats;
 
-	inputs = rows * most_inputs(g->decoder, g->nodes, inputs);
-	kept = most_kept(g->decoder, g->nodes, rows, kept);
-	run->rows = rows;
-	run->state = calloc(state + inputs + kept + rows * GVAE_LATENT, sizeof(float));
+	inputs = lanes * most_inputs(g->decoder, g->nodes, inputs);
+	kept = most_kept(g->decoder, g->nodes, tiles, kept);
+	floats = state + inputs + kept + lanes * GVAE_LATENT;
+	run->tiles = tiles;
+	run->state = aligned_alloc(64, floats * sizeof(float));
 	if (!run->state)
 		return -ENOMEM;
+	memset(run->state, 0, state * sizeof(float));
 	run->x = run->state + state;
 	run->kept = run->x + inputs;
 	run->out = run->kept + kept;
@@ -74,22 +79,30 @@ void model_run_close(struct model_run *run)
 	memset(run, 0, sizeof(*run));
 }
 
+void model_run_windows(
+	struct model_run *run, const struct model_view *v, const size_t *row, size_t count)
+{
+	for (uint32_t c = 0; c < v->g->xs + v->g->ys; c++)
+		for (size_t i = 0; i < TILE; i++)
+			run->state[c * TILE + i] = model_view_cell(v, row[i < count ? i : 0], c);
+}
+
 void model_decode(const struct model *m, struct model_run *run, const bool *which)
 {
 	const struct gvae *g = &m->g;
-	size_t width = gvae_state(g);
+	size_t width = TILE * (size_t)gvae_state(g);
 
 	for (uint32_t n = 0; n < g->nodes; n++) {
 		const struct gvae_net *d = &g->decoder[n];
-		size_t outs = d->shape.outputs;
+		size_t outs = TILE * (size_t)d->shape.outputs;
 
 		if (which && !which[n])
 			continue;
-		gvae_apply(g, d, m->weights, run->state, run->rows, false, run->x, run->kept,
+		gvae_apply(g, d, m->weights, run->state, run->tiles, false, run->x, run->kept,
 			run->out);
-		for (size_t r = 0; r < run->rows; r++)
-			memcpy(run->state + r * width + g->xs + d->output, run->out + r * outs,
-				outs * sizeof(float));
+		for (size_t t = 0; t < run->tiles; t++)
+			memcpy(run->state + t * width + (g->xs + d->output) * TILE,
+				run->out + t * outs, outs * sizeof(float));
 	}
 }
 
@@ -97,42 +110,57 @@ void model_infer(const struct model *m, struct model_run *run, uint32_t z, bool 
 {
 	const struct gvae_net *net = prior ? &m->g.prior[z] : &m->g.encoder[z];
 
-	memset(out, 0, GVAE_LATENT * sizeof(*out));
+	memset(out, 0, GVAE_LATENT * TILE * sizeof(*out));
 	if (net->shape.inputs)
 		gvae_apply(&m->g, net, m->weights, run->state, 1, true, run->x, run->kept, out);
 }
 
-/* Squared error of the decoded target in one window. */
-static double row_error(
-	const struct model *m, struct model_run *run, const struct model_view *v, size_t row)
+/* Sum of the squared errors of the decoded target in up to T windows. */
+static double tile_error(const struct model *m, struct model_run *run, const struct model_view *v,
+	const size_t *row, size_t count)
 {
 	const struct gvae *g = &m->g;
-	uint32_t slo = g->xs + g->slo_y;
-	float gaussian[GVAE_LATENT], measured;
+	float *slo = run->state + (size_t)(g->xs + g->slo_y) * TILE;
+	float gaussian[GVAE_LATENT * TILE], measured[TILE];
+	double sum = 0;
 
-	model_view_row(v, row, run->state, NULL);
-	measured = run->state[slo];
+	model_run_windows(run, v, row, count);
+	memcpy(measured, slo, sizeof(measured));
 	for (uint32_t z = 0; z < g->entities; z++) {
 		model_infer(m, run, z, false, gaussian);
-		run->state[g->xs + g->ys + z] = gaussian[0];
+		memcpy(run->state + (size_t)(g->xs + g->ys + z) * TILE, gaussian,
+			TILE * sizeof(float));
 	}
 	model_decode(m, run, NULL);
-	return ((double)run->state[slo] - measured) * ((double)run->state[slo] - measured);
+	for (size_t i = 0; i < count; i++) {
+		double gap = (double)slo[i] - (double)measured[i];
+
+		sum += gap * gap;
+	}
+	return sum;
 }
 
 double model_error(const struct model *m, const struct recording *r, const bool *use)
 {
 	struct model_view v = {0};
 	struct model_run run = {0};
+	size_t row[TILE], count = 0, rows = 0;
 	double sum = 0;
-	size_t rows = 0;
 
-	if (!model_view_open(&v, &m->g, r) && !model_run_open(&run, &m->g, 1))
-		for (size_t i = 0; i < v.windows; i++)
-			if ((!use || use[i]) && model_view_usable(&v, i)) {
-				sum += row_error(m, &run, &v, i);
-				rows++;
-			}
+	if (!model_view_open(&v, &m->g, r) && !model_run_open(&run, &m->g, 1)) {
+		for (size_t i = 0; i < v.windows; i++) {
+			if ((use && !use[i]) || !model_view_usable(&v, i))
+				continue;
+			row[count++] = i;
+			rows++;
+			if (count < TILE)
+				continue;
+			sum += tile_error(m, &run, &v, row, count);
+			count = 0;
+		}
+		if (count)
+			sum += tile_error(m, &run, &v, row, count);
+	}
 	model_run_close(&run);
 	model_view_close(&v);
 	return rows ? sum / (double)rows : __builtin_nan("");

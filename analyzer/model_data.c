@@ -60,19 +60,23 @@ float model_from_z(const struct gvae_column *c, float z)
 	return c->log ? expm1f(fminf(value, 80)) : value;
 }
 
+float model_view_cell(const struct model_view *v, size_t row, uint32_t column)
+{
+	const struct gvae_column *c = &v->g->column[column];
+	float value = view_value(v, column, row);
+	float z = isfinite(value) ? model_to_z(c, value) : c->typical;
+
+	return column < v->g->xs ? gvae_compress(z) : z;
+}
+
 void model_view_row(const struct model_view *v, size_t row, float *z, float *mask)
 {
 	const struct gvae *g = v->g;
 
 	for (uint32_t c = 0; c < g->xs + g->ys; c++) {
-		float value = view_value(v, c, row);
-		bool known = isfinite(value);
-
-		z[c] = known ? model_to_z(&g->column[c], value) : g->column[c].typical;
-		if (c < g->xs)
-			z[c] = gvae_compress(z[c]);
-		else if (mask)
-			mask[c - g->xs] = known ? 1 : 0;
+		z[c] = model_view_cell(v, row, c);
+		if (c >= g->xs)
+			mask[c - g->xs] = isfinite(view_value(v, c, row)) ? 1 : 0;
 	}
 }
 

@@ -26,8 +26,11 @@ void model_view_close(struct model_view *v);
 /* Is the target's metric known in this window? */
 bool model_view_usable(const struct model_view *v, size_t row);
 
+/* z-score of one column in a window, of its median where it is not known. */
+float model_view_cell(const struct model_view *v, size_t row, uint32_t column);
+
 /*
- * z-scores of a window: z [xs + ys]; mask [ys], 1 = measured, may be NULL. What is not
+ * z-scores of a window: z [xs + ys]; mask [ys], 1 = measured. What is not
  * known is imputed by the column's median.
  */
 void model_view_row(const struct model_view *v, size_t row, float *z, float *mask);
@@ -49,21 +52,25 @@ int model_scale(
 int model_inherit_scales(struct model *m, const struct model *old);
 int model_inherit_weights(struct model *m, const struct model *old);
 
-/* Room to run nets on `rows` rows of state; one thread. */
+/* Room to run nets on tiles of state (gvae.h); one thread. */
 struct model_run {
-	size_t rows;
-	float *state; /* [rows][gvae_state], and the owner of what follows */
+	size_t tiles;
+	float *state; /* [tiles][S][T], and the owner of what follows */
 	float *x, *kept, *out;
 };
 
-int model_run_open(struct model_run *run, const struct gvae *g, size_t rows);
+int model_run_open(struct model_run *run, const struct gvae *g, size_t tiles);
 void model_run_close(struct model_run *run);
+
+/* Up to T windows into the lanes of the first tile; the others repeat the first window. */
+void model_run_windows(
+	struct model_run *run, const struct model_view *v, const size_t *row, size_t count);
 
 /* Re-decode the nodes n with which[n] (NULL = all), callees first, into run->state. */
 void model_decode(const struct model *m, struct model_run *run, const bool *which);
 
-/* Mean and log variance [2] of entity z, from the first row of run->state: by its encoder, or
- * by its prior. */
+/* Means, then log variances [2][T] of entity z, from the first tile of run->state: by its encoder,
+ * or by its prior. */
 void model_infer(const struct model *m, struct model_run *run, uint32_t z, bool prior, float *out);
 
 #endif

@@ -1,5 +1,4 @@
 #include <errno.h>
-#include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,20 +6,19 @@
 
 #include "analyzer/model_parts.h"
 
+#define TILE KERNELS_TILE
 #define FEWEST_WINDOWS 8
-#define SHARDS 4 /* parts of a batch; fixed, so that sums do not depend on the threads */
+#define SHARDS                                                                                     \
+	4 /* parts of a batch at most; their number does not depend on the threads, so that        \
+	     sums do not either */
 #define VIOLATING_SHARE                                                                            \
 	4 /* at least one window in this many of an epoch misses the target, if any does */
 #define MOST_REPEATS 4 /* of a violating window in an epoch */
-#define BETA1 0.9F     /* Adam (Kingma and Ba, 2015) */
-#define BETA2 0.999F
-#define EPSILON 1e-8F
 
 struct shard {
 	struct gvae_work *work;
-	float *noise;    /* [2][rows][entities] */
+	float *noise;    /* [2][entities][T] */
 	float *gradient; /* [parameters] */
-	double loss;
 };
 
 /* A training run. Between two barriers the threads touch shards and slices of their own. */
@@ -33,6 +31,7 @@ struct training {
 	const float **zs, **masks;          /* [epoch_size] the same as rows */
 	size_t epoch_size, batch;
 	struct shard shard[SHARDS];
+	unsigned shards; /* each of whole tiles but the last */
 	struct random random;
 	float *block; /* owns the floats */
 	unsigned threads;
@@ -49,38 +48,34 @@ static size_t batch_begin(const struct training *t, size_t step)
 	return step * t->batch % (t->epoch_size / t->batch * t->batch);
 }
 
+/* Tiles are dealt out to the shards like cards. */
 static void run_shard(struct training *t, unsigned s)
 {
 	struct shard *shard = &t->shard[s];
-	size_t begin = batch_begin(t, t->step), from = begin + s * t->batch / SHARDS;
-	size_t rows = begin + (s + 1) * t->batch / SHARDS - from;
+	size_t begin = batch_begin(t, t->step);
 	struct gvae_loss loss = {.alpha = t->o->alpha, .beta = t->o->beta, .gamma = t->o->gamma};
 	struct random random;
 
 	memset(shard->gradient, 0, t->g->parameters * sizeof(float));
-	if (rows == 0)
-		return;
 	random_init(&random, t->o->seed, (t->step + 1) * SHARDS + s);
-	random_normals(&random, shard->noise, 2 * rows * t->g->entities);
-	shard->loss = gvae_gradient(t->g, shard->work, &loss, t->weights, t->zs + from,
-		t->masks + from, shard->noise, rows, shard->gradient);
+	for (size_t at = s * TILE; at < t->batch; at += t->shards * TILE) {
+		size_t rows = t->batch - at < TILE ? t->batch - at : TILE;
+
+		kernels_best()->noise(shard->noise, 2 * TILE * (size_t)t->g->entities, &random);
+		gvae_gradient(t->g, shard->work, &loss, t->weights, t->zs + begin + at,
+			t->masks + begin + at, shard->noise, rows, shard->gradient);
+	}
 }
 
 static void update(struct training *t, size_t from, size_t to)
 {
-	float scale = 1.0F / (float)t->batch, step = (float)t->step + 1;
-	float rate = t->o->learning_rate * sqrtf(1 - powf(BETA2, step)) / (1 - powf(BETA1, step));
-	const float *g0 = t->shard[0].gradient, *g1 = t->shard[1].gradient;
-	const float *g2 = t->shard[2].gradient, *g3 = t->shard[3].gradient;
+	struct kernels_adam step = kernels_adam_step(t->o->learning_rate, t->step + 1, t->batch);
+	const float *gradient[SHARDS];
 
-	_Static_assert(SHARDS == 4, "one pointer a shard");
-	for (size_t i = from; i < to; i++) {
-		float g = (g0[i] + g1[i] + g2[i] + g3[i]) * scale;
-
-		t->moment1[i] = BETA1 * t->moment1[i] + (1 - BETA1) * g;
-		t->moment2[i] = BETA2 * t->moment2[i] + (1 - BETA2) * g * g;
-		t->weights[i] -= rate * t->moment1[i] / (sqrtf(t->moment2[i]) + EPSILON);
-	}
+	for (unsigned s = 0; s < t->shards; s++)
+		gradient[s] = t->shard[s].gradient + from;
+	kernels_best()->adam(t->weights + from, t->moment1 + from, t->moment2 + from, gradient,
+		t->shards, to - from, &step);
 }
 
 static void shuffle(struct training *t)
@@ -113,19 +108,26 @@ struct worker {
 	pthread_t thread;
 };
 
+/* Where a thread's parameters begin: on a cache line. */
+static size_t slice(const struct training *t, unsigned thread)
+{
+	size_t all = t->g->parameters;
+
+	return thread == t->threads ? all : all * thread / t->threads / TILE * TILE;
+}
+
 static void *work(void *argument)
 {
 	struct worker *w = argument;
 	struct training *t = w->t;
-	size_t all = t->g->parameters;
 
 	pthread_mutex_lock(&t->gate);
 	pthread_mutex_unlock(&t->gate);
 	while (!t->done) {
-		for (unsigned s = w->number; s < SHARDS; s += t->threads)
+		for (unsigned s = w->number; s < t->shards; s += t->threads)
 			run_shard(t, s);
 		pthread_barrier_wait(&t->barrier);
-		update(t, all * w->number / t->threads, all * (w->number + 1) / t->threads);
+		update(t, slice(t, w->number), slice(t, w->number + 1));
 		pthread_barrier_wait(&t->barrier);
 		if (w->number == 0)
 			next_step(t);
@@ -203,11 +205,11 @@ static int fill_blocks(
 	struct training *t, const struct model_view *v, const size_t *row, size_t count)
 {
 	size_t columns = t->g->xs + t->g->ys, n = t->g->parameters;
-	size_t part = (t->batch + SHARDS - 1) / SHARDS, noise = 2 * part * t->g->entities;
+	size_t noise = 2 * TILE * (size_t)t->g->entities;
 	float *at;
 
 	t->block = calloc(
-		count * (columns + t->g->ys) + 2 * n + SHARDS * (n + noise) + 1, sizeof(float));
+		count * (columns + t->g->ys) + 2 * n + t->shards * (n + noise) + 1, sizeof(float));
 	if (!t->block)
 		return -ENOMEM;
 	t->z = t->block;
@@ -215,10 +217,10 @@ static int fill_blocks(
 	t->moment1 = t->mask + count * t->g->ys;
 	t->moment2 = t->moment1 + n;
 	at = t->moment2 + n;
-	for (unsigned s = 0; s < SHARDS; s++, at += n + noise) {
+	for (unsigned s = 0; s < t->shards; s++, at += n + noise) {
 		t->shard[s].gradient = at;
 		t->shard[s].noise = at + n;
-		t->shard[s].work = gvae_work_new(t->g, part);
+		t->shard[s].work = gvae_work_new(t->g);
 		if (!t->shard[s].work)
 			return -ENOMEM;
 	}
@@ -237,12 +239,19 @@ static void training_clear(struct training *t)
 	free(t->masks);
 }
 
-static unsigned thread_count(const struct model_options *o)
+static unsigned thread_count(const struct training *t)
 {
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-	unsigned want = o->threads ? o->threads : cpus > 0 ? (unsigned)cpus : 1;
+	unsigned want = t->o->threads ? t->o->threads : cpus > 0 ? (unsigned)cpus : 1;
 
-	return want < SHARDS ? want : SHARDS;
+	return want < t->shards ? want : t->shards;
+}
+
+static unsigned shard_count(size_t batch)
+{
+	size_t tiles = (batch + TILE - 1) / TILE;
+
+	return tiles < SHARDS ? (unsigned)tiles : SHARDS;
 }
 
 static size_t step_count(const struct training *t)
@@ -260,13 +269,14 @@ static int fit(struct model *m, const struct model_view *v, const size_t *row, s
 
 	if (!err) {
 		t.batch = o->batch < t.epoch_size ? o->batch : t.epoch_size;
+		t.shards = shard_count(t.batch);
 		t.steps = step_count(&t);
 		err = fill_blocks(&t, v, row, count);
 	}
 	if (!err && t.steps) {
 		random_init(&t.random, o->seed, 0);
 		shuffle(&t);
-		err = run_threads(&t, thread_count(o));
+		err = run_threads(&t, thread_count(&t));
 	}
 	training_clear(&t);
 	return err;

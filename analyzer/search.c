@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define MOST_WINDOWS 6 /* asked about, spread over the incident */
+#define DRAWS 1000     /* in all windows together, at least */
 #define SEED 1
 
 static int ascending(const void *a, const void *b)
@@ -66,10 +67,9 @@ static int open_run(struct search *s, const struct model *m, const struct record
 {
 	const float *value;
 	size_t from, to;
-	int err = counterfactual_open(&s->run, m, r, SEARCH_DRAWS, SEED);
+	size_t draws;
+	int err;
 
-	if (err)
-		return err;
 	value = series_values(&r->series, slo->entity, slo->metric);
 	if (!value || !same_target(m, r, slo))
 		return -ENODATA;
@@ -79,7 +79,13 @@ static int open_run(struct search *s, const struct model *m, const struct record
 	for (size_t i = 0; i < s->rows; i++)
 		s->middle[i] = value[s->row[i]];
 	s->observed = median(s->middle, s->rows);
-	return 0;
+	draws = (DRAWS + s->rows - 1) / s->rows;
+	s->draws = draws * s->rows;
+	s->draw = malloc(s->draws * sizeof(*s->draw));
+	if (!s->draw)
+		return -ENOMEM;
+	err = counterfactual_open(&s->run, m, r, (unsigned)draws, SEED);
+	return err ? err : counterfactual_windows(&s->run, s->row, s->rows);
 }
 
 int search_open(struct search *s, const struct model *m, const struct recording *r,
@@ -91,8 +97,7 @@ int search_open(struct search *s, const struct model *m, const struct recording 
 	s->target = slo->target;
 	s->row = calloc(MOST_WINDOWS, sizeof(*s->row));
 	s->middle = calloc(MOST_WINDOWS, sizeof(*s->middle));
-	s->draw = calloc((size_t)MOST_WINDOWS * SEARCH_DRAWS, sizeof(*s->draw));
-	if (s->row && s->middle && s->draw)
+	if (s->row && s->middle)
 		err = open_run(s, m, r, slo, from_s, to_s);
 	if (err)
 		search_close(s);
@@ -110,22 +115,20 @@ void search_close(struct search *s)
 
 int search_ask(struct search *s, const struct intervention *set, size_t count, struct answer *out)
 {
-	size_t within = 0;
+	size_t draws = s->run.draws, within = 0;
+	int err = counterfactual_ask(&s->run, set, count, s->draw);
 
+	if (err)
+		return err;
 	for (size_t i = 0; i < s->rows; i++) {
-		float *draw = s->draw + i * SEARCH_DRAWS;
-		int err = counterfactual_window(&s->run, s->row[i]);
+		float *draw = s->draw + i * draws;
 
-		if (!err)
-			err = counterfactual_ask(&s->run, set, count, draw);
-		if (err)
-			return err;
-		for (unsigned d = 0; d < SEARCH_DRAWS; d++)
+		for (size_t d = 0; d < draws; d++)
 			within += (double)draw[d] <= s->target;
-		s->middle[i] = (float)median(draw, SEARCH_DRAWS);
+		s->middle[i] = (float)median(draw, draws);
 	}
 	out->restored = median(s->middle, s->rows);
-	out->probability = (double)within / (double)(s->rows * SEARCH_DRAWS);
+	out->probability = (double)within / (double)s->draws;
 	return 0;
 }
 
@@ -143,8 +146,7 @@ static double moved(struct search *s, uint32_t column)
 	double sum = 0;
 
 	for (size_t i = 0; i < s->rows; i++)
-		if (!counterfactual_window(&s->run, s->row[i]))
-			sum += fabs((double)s->run.factual[column] - (double)c->normal);
+		sum += fabs((double)s->run.factual[column * KERNELS_TILE + i] - (double)c->normal);
 	return sum;
 }
 

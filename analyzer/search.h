@@ -9,13 +9,12 @@
 
 #include "analyzer/counterfactual.h"
 
-#define SEARCH_DRAWS 48 /* a window */
-
 struct search {
 	struct counterfactual_run run;
 	size_t *row; /* [rows] windows of the incident that are asked about; owned */
 	size_t rows;
-	float *draw;   /* [rows][SEARCH_DRAWS] of the latest answer; owned */
+	size_t draws;  /* of all windows together */
+	float *draw;   /* [draws] of the latest answer, window by window; owned */
 	float *middle; /* [rows] owned */
 	double target;
 	double observed; /* median of the SLO metric in those windows */

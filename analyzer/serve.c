@@ -186,8 +186,8 @@ static void wake_agent(void *ctx, const char *agent)
 }
 
 /*
- * A flag, not a signalfd: OpenBLAS starts threads before main() that do not block what
- * main() blocks, so a signal meant for the descriptor would end the process there.
+ * A flag, not a signalfd: whichever thread a signal meets, a library's too, it stops the program in
+ * order and does not end it there.
  */
 static volatile sig_atomic_t stop_asked;
 

@@ -1,6 +1,6 @@
 /*
- * Counts the floating-point operations that pass through sgemm: programs linked with
- * -Wl,--wrap=cblas_sgemm. Any thread; off until started, since counting costs time.
+ * Counts the floating-point operations of perceptrons: programs linked with
+ * -Wl,--wrap=mlp_forward,--wrap=mlp_backward. Any thread; off until started.
  */
 #ifndef SAGE_TESTS_BENCH_FLOPS_H
 #define SAGE_TESTS_BENCH_FLOPS_H

@@ -14,10 +14,10 @@
 #include <unistd.h>
 
 #include "analyzer/diagnose.h"
-#include "analyzer/matrix.h"
 #include "common/clock.h"
-#include "tests/bench/flops.h"
 #include "tests/bench/arguments.h"
+#include "tests/bench/contest.h"
+#include "tests/bench/flops.h"
 #include "tests/bench/output.h"
 #include "tests/bench/peak.h"
 #include "tests/bench/synthetic.h"
@@ -33,7 +33,7 @@ static const unsigned services[] = {10, 30, 100}, windows[] = {150, 600};
 
 struct options {
 	const char *json;
-	double seconds;
+	double seconds, epochs, rounds;
 };
 
 struct diagnosed {
@@ -290,7 +290,10 @@ static int run_cases(json_t *rows, double seconds, double peak)
 
 static const struct argp_option option[] = {
 	ARGUMENT_JSON,
-	{"seconds", 's', "N", 0, "take about this long (80): with less, fewer steps", 0},
+	{"epochs", 'e', "N", 0, "of the training done beside PyTorch (10; the whole job is 50)", 0},
+	{"rounds", 'r', "N", 0, "of that, in turns (3; 0 = none)", 0},
+	{"seconds", 's', "N", 0, "take about this long (80) for the rest: with less, fewer steps",
+		0},
 	{0},
 };
 
@@ -299,6 +302,12 @@ static error_t parse(int key, char *text, struct argp_state *state)
 	struct options *o = state->input;
 
 	switch (key) {
+	case 'e':
+		o->epochs = argument_number(state, text, 1, 1000);
+		return 0;
+	case 'r':
+		o->rounds = argument_number(state, text, 0, 15);
+		return 0;
 	case 's':
 		o->seconds = argument_number(state, text, 1, 3600);
 		return 0;
@@ -318,24 +327,32 @@ int main(int argc, char **argv)
 {
 	static const struct argp argp = {
 		option, parse, NULL, "Measure training and diagnosis.", NULL, NULL, NULL};
-	struct options o = {.seconds = 80};
-	json_t *rows = json_array(), *model;
+	struct options o = {.seconds = 80, .epochs = 10, .rounds = 3};
+	json_t *rows = json_array(), *contest = NULL, *model;
 	double one, all;
 	int err;
 
-	matrix_start(argv);
+	peak_start(argv);
 	argp_parse(&argp, argc, argv, 0, NULL, &o);
 	one = peak_gflops(1, PEAK_SECONDS);
 	all = peak_gflops(cpus(), PEAK_SECONDS);
 	printf("model: %u threads; sgemm peak %.0f GFLOP/s with 1 thread, %.0f with %u (kernels: "
 	       "%s)\n",
-		cpus(), one, all, cpus(), matrix_kernels());
+		cpus(), one, all, cpus(), peak_kernels());
+	if (o.rounds >= 1)
+		contest = contest_run(&(struct contest_options){.epochs = (unsigned)o.epochs,
+			.rounds = (unsigned)o.rounds,
+			.threads = cpus()});
 	print_head();
 	err = run_cases(rows, o.seconds, all);
 	printf("all steps: seconds for the usual number, from the steps done in the time there "
 	       "was; *: the planted service was not first\n");
 	model = json_pack("{s:i, s:f, s:f, s:s, s:O}", "threads", (int)cpus(), "peak_gflops_1", one,
-		"peak_gflops", all, "kernels", matrix_kernels(), "cases", rows);
+		"peak_gflops", all, "kernels", peak_kernels(), "cases", rows);
+	if (contest)
+		json_object_set_new(model, "training", contest);
+	else if (o.rounds >= 1)
+		err = -1;
 	if (!err && o.json)
 		err = output_json(o.json, "model", model);
 	json_decref(model);

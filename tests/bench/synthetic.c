@@ -11,7 +11,7 @@
 #define START_S 1700000000.0
 #define TAIL 1.4F /* p99 over p95 */
 
-static const char *const shape_name[SYNTHETIC_SHAPES] = {"chain", "tree"};
+static const char *const shape_name[SYNTHETIC_SHAPES] = {"chain", "tree", "hub"};
 
 struct maker {
 	const struct synthetic *s;
@@ -29,6 +29,8 @@ const char *synthetic_shape_name(enum synthetic_shape s)
 
 static unsigned parent_of(const struct synthetic *s, unsigned service)
 {
+	if (s->shape == SYNTHETIC_HUB)
+		return 0;
 	return s->shape == SYNTHETIC_CHAIN ? service - 1 : (service - 1) / 2;
 }
 

@@ -13,6 +13,7 @@
 enum synthetic_shape {
 	SYNTHETIC_CHAIN, /* s0 -> s1 -> s2 -> ... */
 	SYNTHETIC_TREE,  /* each service calls two others, one after the other */
+	SYNTHETIC_HUB,   /* the first service calls all others, one after the other */
 	SYNTHETIC_SHAPES
 };
 

@@ -42,10 +42,10 @@ static void fixture_open(struct fixture *f)
 	system_record(&f->r, &(struct system){.services = 2, .windows = 16, .seed = 3});
 	assert_int_equal(gvae_open(&f->g, &f->r, f->r.slo, NULL, 4, 2), 0);
 	columns = f->g.xs + f->g.ys;
-	f->work = gvae_work_new(&f->g, ROWS);
+	f->work = gvae_work_new(&f->g);
 	random_init(&random, 4, 0);
 	f->weights = normals(&random, f->g.parameters);
-	f->noise = normals(&random, 2 * (size_t)ROWS * f->g.entities);
+	f->noise = normals(&random, 2 * (size_t)KERNELS_TILE * f->g.entities);
 	f->data = normals(&random, (size_t)ROWS * columns);
 	f->measured = normals(&random, (size_t)ROWS * f->g.ys);
 	for (size_t i = 0; i < f->g.parameters; i++)

@@ -9,23 +9,35 @@
 
 #include "analyzer/mlp.h"
 
-#define ROWS 3
+#define TILES 2
+#define LANES ((size_t)TILES * KERNELS_TILE)
 #define STEP 1e-3F
-#define MOST 256
+#define MOST 512
 
 static const struct mlp shape = {.inputs = 3, .hidden = 4, .layers = 2, .outputs = 2};
 
 /* What the outputs are weighed by to make one number of them: the gradient at the output. */
-static const float pull[ROWS * 2] = {0.3F, -0.7F, 1.1F, 0.4F, -0.2F, 0.9F};
+static float pull_of(size_t i)
+{
+	static const float some[] = {0.3F, -0.7F, 1.1F, 0.4F, -0.2F, 0.9F, 0.5F};
+
+	return some[i % 7];
+}
+
+static void fill_pull(float pull[LANES * 2])
+{
+	for (size_t i = 0; i < LANES * 2; i++)
+		pull[i] = pull_of(i);
+}
 
 static double pulled(const float *weights, const float *x)
 {
-	float out[ROWS * 2], kept[MOST];
+	float out[LANES * 2], kept[MOST];
 	double sum = 0;
 
-	mlp_forward(&shape, out, kept, x, weights, ROWS);
-	for (size_t i = 0; i < ROWS * 2; i++)
-		sum += (double)out[i] * (double)pull[i];
+	mlp_forward(&shape, out, kept, mlp_inputs(&shape, x), weights, TILES);
+	for (size_t i = 0; i < LANES * 2; i++)
+		sum += (double)out[i] * (double)pull_of(i);
 	return sum;
 }
 
@@ -45,48 +57,60 @@ static double slope(float *at, const float *weights, const float *x)
 
 static void gradients_are_the_slopes_of_the_output(void **state)
 {
-	float weights[MOST], x[ROWS * 3], dx[ROWS * 3], grad[MOST] = {0};
-	float out[ROWS * 2], kept[MOST], scratch[MOST];
-	size_t count = mlp_parameters(&shape);
+	float weights[MOST], x[LANES * 3], dx[LANES * 3], last[LANES], grad[MOST] = {0};
+	float out[LANES * 2], pull[LANES * 2], kept[MOST], scratch[MOST], spare[MOST];
+	size_t count = mlp_parameters(&shape), off = 0;
 	struct random random;
 
 	(void)state;
+	memset(spare, 0, sizeof(spare));
 	random_init(&random, 7, 0);
 	mlp_init(&shape, weights, &random);
-	random_normals(&random, x, ROWS * 3);
+	random_normals(&random, x, LANES * 3);
 	for (size_t i = 0; i < count; i++)
 		weights[i] += 0.05F; /* biases off the kink at zero */
-	mlp_forward(&shape, out, kept, x, weights, ROWS);
-	mlp_backward(&shape, dx, grad, pull, kept, x, weights, ROWS, scratch);
+	fill_pull(pull);
+	mlp_forward(&shape, out, kept, mlp_inputs(&shape, x), weights, TILES);
+	mlp_backward(
+		&shape, dx, 0, grad, pull, kept, mlp_inputs(&shape, x), weights, TILES, scratch);
+	mlp_backward(
+		&shape, last, 2, spare, pull, kept, mlp_inputs(&shape, x), weights, TILES, scratch);
 	for (size_t i = 0; i < count; i++)
-		assert_true(fabs(slope(&weights[i], weights, x) - (double)grad[i]) < 5e-3);
-	for (size_t i = 0; i < ROWS * 3; i++)
-		assert_true(fabs(slope(&x[i], weights, x) - (double)dx[i]) < 5e-3);
+		off += fabs(slope(&weights[i], weights, x) - (double)grad[i]) > 2e-2;
+	assert_true(off <= 1); /* a rectifier's kink within the step */
+	for (size_t i = 0; i < LANES * 3; i++)
+		assert_true(fabs(slope(&x[i], weights, x) - (double)dx[i]) < 2e-2);
+	for (size_t i = 0; i < LANES; i++)
+		assert_true(last[i] ==
+			    dx[(i / KERNELS_TILE * 3 + 2) * KERNELS_TILE + i % KERNELS_TILE]);
 }
 
 static void gradients_add_up_over_calls(void **state)
 {
-	float weights[MOST], x[ROWS * 3], once[MOST] = {0}, twice[MOST] = {0};
-	float out[ROWS * 2], kept[MOST], scratch[MOST];
+	float weights[MOST], x[LANES * 3], once[MOST] = {0}, twice[MOST] = {0};
+	float out[LANES * 2], pull[LANES * 2], kept[MOST], scratch[MOST];
 	struct random random;
 
 	(void)state;
 	random_init(&random, 8, 0);
 	mlp_init(&shape, weights, &random);
-	random_normals(&random, x, ROWS * 3);
-	mlp_forward(&shape, out, kept, x, weights, ROWS);
-	mlp_backward(&shape, NULL, once, pull, kept, x, weights, ROWS, scratch);
+	random_normals(&random, x, LANES * 3);
+	fill_pull(pull);
+	mlp_forward(&shape, out, kept, mlp_inputs(&shape, x), weights, TILES);
+	mlp_backward(
+		&shape, NULL, 0, once, pull, kept, mlp_inputs(&shape, x), weights, TILES, scratch);
 	for (int i = 0; i < 2; i++)
-		mlp_backward(&shape, NULL, twice, pull, kept, x, weights, ROWS, scratch);
+		mlp_backward(&shape, NULL, 0, twice, pull, kept, mlp_inputs(&shape, x), weights,
+			TILES, scratch);
 	for (size_t i = 0; i < mlp_parameters(&shape); i++)
-		assert_true(fabsf(2 * once[i] - twice[i]) < 1e-5F);
+		assert_true(fabsf(2 * once[i] - twice[i]) < 1e-4F);
 }
 
 static void parameters_are_counted_with_biases(void **state)
 {
 	(void)state;
 	assert_int_equal(mlp_parameters(&shape), 4 * 3 + 4 + 4 * 4 + 4 + 2 * 4 + 2);
-	assert_int_equal(mlp_activations(&shape, ROWS), 2 * ROWS * 4);
+	assert_int_equal(mlp_activations(&shape, TILES), (2 * 4 + 1) * LANES); /* odd lines */
 }
 
 static void the_same_seed_starts_the_same(void **state)
