@@ -75,24 +75,55 @@ bool frame_gather(const struct frame *f, uint32_t entity, const char *metric, fl
 	return value;
 }
 
-static int ascending(const void *a, const void *b)
+/* Hoare's selection: the k'th smallest comes to its place, none larger before it. */
+static void select_kth(float *value, size_t count, size_t k)
 {
-	float x = *(const float *)a, y = *(const float *)b;
+	size_t low = 0, high = count - 1;
 
-	return (x > y) - (x < y);
+	while (low < high) {
+		float a = value[low], b = value[low + (high - low) / 2], c = value[high];
+		float pivot = fmaxf(fminf(a, b), fminf(fmaxf(a, b), c)); /* the middle one */
+		size_t i = low, j = high;
+
+		for (;;) {
+			while (value[i] < pivot)
+				i++;
+			while (value[j] > pivot)
+				j--;
+			if (i >= j)
+				break;
+			a = value[i];
+			value[i++] = value[j];
+			value[j--] = a;
+		}
+		if (i == j && i == k)
+			return;
+		if (k < i)
+			high = i - 1;
+		else
+			low = i == j ? i + 1 : i;
+	}
 }
 
 double frame_median(float *value, size_t count)
 {
-	size_t known = 0;
+	size_t known = 0, middle;
+	float below;
 
 	for (size_t i = 0; i < count; i++)
 		if (!isnan(value[i]))
 			value[known++] = value[i];
 	if (!known)
 		return NAN;
-	qsort(value, known, sizeof(*value), ascending);
-	return ((double)value[(known - 1) / 2] + (double)value[known / 2]) / 2;
+	middle = known / 2;
+	select_kth(value, known, middle);
+	below = value[middle];
+	if (known % 2 == 0) {
+		below = value[0];
+		for (size_t i = 1; i < middle; i++)
+			below = fmaxf(below, value[i]);
+	}
+	return ((double)below + (double)value[middle]) / 2;
 }
 
 static size_t count_known(const float *value, size_t from, size_t to)
