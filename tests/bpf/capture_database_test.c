@@ -8,6 +8,8 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include "common/clock.h"
+#include "tests/bpf/nested.h"
 #include "tests/bpf/protocol_facts.h"
 
 /* ---- MySQL's protocol, by MariaDB and its own client */
@@ -45,41 +47,81 @@ static int execute(MYSQL *m)
 	return mysql_stmt_close(s) || bad;
 }
 
+/* In memory shared with the test. */
+struct client {
+	uint16_t port;
+	struct hist record; /* how long each of its calls took, or several in turn */
+};
+
+static uint64_t note(struct client *c, uint64_t start_ns)
+{
+	uint64_t now = clock_monotonic_ns();
+
+	hist_add(&c->record, now - start_ns);
+	return now;
+}
+
 static int run_mysql(void *ctx)
 {
+	struct client *c = ctx;
 	MYSQL *m = mysql_init(NULL);
+	uint64_t at = clock_monotonic_ns();
 	int bad = 0;
 
-	if (!mysql_real_connect(m, "127.0.0.1", "root", "", NULL, *(uint16_t *)ctx, NULL, 0))
+	if (!mysql_real_connect(m, "127.0.0.1", "root", "", NULL, c->port, NULL, 0))
 		return 1;
+	note(c, at);
 	traffic_pause_us(700000); /* silence after the start-up is nobody's latency */
-	for (int i = 0; i < QUERIES; i++)
+	at = clock_monotonic_ns();
+	for (int i = 0; i < QUERIES; i++, at = note(c, at))
 		bad |= query(m, "select 1");
-	for (int i = 0; i < MISTAKES; i++)
+	for (int i = 0; i < MISTAKES; i++, at = note(c, at))
 		bad |= !query(m, "select nonsense");
 	bad |= execute(m);
+	at = note(c, at);
 	bad |= mysql_ping(m);
+	note(c, at);
 	mysql_close(m);
 	return bad;
 }
 
-static void mysql_counts_commands_and_not_its_start(void **state)
+static bool is_silent(const struct hist *captured, const struct client *c, uint64_t slack_ns)
 {
-	uint16_t port = service_port(SERVICE_MARIADB);
-	struct both b = seen_between(&front, &back, port);
+	return hist_quantile_ns(captured, 1) <= hist_quantile_ns(&c->record, 1) + slack_ns;
+}
 
-	(void)state;
-	assert_int_equal(traffic_wait(traffic_spawn(&front, run_mysql, &port)), 0);
+/*
+ * Whether the server's silence is no latency either. Strategies that see a send as it returns may
+ * need another try: a server that loses the CPU there has the wait in its latency.
+ */
+static bool commands_are_counted(struct client *c)
+{
+	struct both b = seen_between(&front, &back, c->port);
+
+	assert_int_equal(traffic_wait(traffic_spawn(&front, run_mysql, c)), 0);
 	assert_int_equal(seen_wait(capture, &b, MYSQL_CALLS), 0);
 	assert_protocol(&b, WIRE_MYSQL);
 	assert_int_equal(b.server.sum.calls, MYSQL_CALLS);
 	assert_int_equal(b.client.sum.errors, MISTAKES);
-	assert_true(hist_quantile_ns(&b.client.sum.latency, 1) < 500000000);
-	assert_true(hist_quantile_ns(&b.server.sum.latency, 1) < 500000000);
-	if (!sees_sends())
-		return; /* its login passes for a call at the client's end */
-	assert_int_equal(b.client.sum.calls, MYSQL_CALLS);
-	assert_int_equal(b.server.sum.errors, MISTAKES);
+	assert_true(is_silent(&b.client.sum.latency, c, 0));
+	if (sees_sends()) { /* else its login passes for a call at the client's end */
+		assert_int_equal(b.client.sum.calls, MYSQL_CALLS);
+		assert_int_equal(b.server.sum.errors, MISTAKES);
+	}
+	return is_silent(&b.server.sum.latency, c, nested_arrival_ns());
+}
+
+static void mysql_counts_commands_and_not_its_start(void **state)
+{
+	struct client *c = traffic_share(sizeof(*c));
+	bool silent = false;
+
+	(void)state;
+	for (int tries = 0; tries < 8 && !silent; tries++) {
+		*c = (struct client){.port = service_port(SERVICE_MARIADB)};
+		silent = commands_are_counted(c);
+	}
+	assert_true(silent);
 }
 
 /* ---- MongoDB's, by its own driver before a responder of ours, which tells what it answered */

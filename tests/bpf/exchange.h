@@ -47,7 +47,7 @@ int exchange_server(void *x);
 /* Both ends from start to end, and what was seen. The listener is closed. */
 struct both exchange_run(struct exchange *x, int (*client)(void *), int (*server)(void *));
 
-/* Both ends counted `calls` calls, with a median that fits the client's. */
+/* Both ends counted `calls` calls, none longer than its client's, with a median that fits. */
 void exchange_check(const struct both *b, const struct exchange *x, unsigned calls);
 
 bool exchange_is(const char *strategy);

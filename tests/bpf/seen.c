@@ -73,16 +73,37 @@ void seen_add(void *ctx, const struct capture_edge *e)
 	add(&b->server, e);
 }
 
-int seen_wait(struct capture *c, struct both *b, uint64_t calls)
+static uint64_t answered(const struct seen *s)
+{
+	return s->sum.calls;
+}
+
+static uint64_t ended(const struct seen *s)
+{
+	return s->sum.calls + s->sum.unanswered;
+}
+
+static int wait_for(
+	struct capture *c, struct both *b, uint64_t (*count)(const struct seen *), uint64_t calls)
 {
 	uint64_t deadline = clock_monotonic_ns() + PATIENCE_NS;
 	int err;
 
 	do {
 		err = capture_read(c, seen_add, b);
-		if (err || (b->client.sum.calls >= calls && b->server.sum.calls >= calls))
+		if (err || (count(&b->client) >= calls && count(&b->server) >= calls))
 			return err;
 		traffic_pause_us(20000); /* a window; nothing in the kernel tells of a call */
 	} while (clock_monotonic_ns() < deadline);
 	return 0;
+}
+
+int seen_wait(struct capture *c, struct both *b, uint64_t calls)
+{
+	return wait_for(c, b, answered, calls);
+}
+
+int seen_wait_end(struct capture *c, struct both *b, uint64_t calls)
+{
+	return wait_for(c, b, ended, calls);
 }

@@ -33,6 +33,12 @@ struct both seen_between(
 /* For capture_read(); ctx is a struct both. */
 void seen_add(void *ctx, const struct capture_edge *e);
 
+/*
+ * Read windows until both ends have `calls` calls, answered or not, or 15 s are over: how a
+ * connection ended is known when the kernel gets round to its last segment. 0 or -errno.
+ */
+int seen_wait_end(struct capture *c, struct both *b, uint64_t calls);
+
 /* Read windows until both ends have `calls` calls, or 15 s are over. 0 or -errno of a read. */
 int seen_wait(struct capture *c, struct both *b, uint64_t calls);
 

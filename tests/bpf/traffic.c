@@ -262,7 +262,7 @@ static uint64_t own_calls(const struct traffic_request *r)
 	return waited;
 }
 
-void traffic_serve_connection(int fd)
+static void serve(int fd, uint64_t *answered_ns)
 {
 	struct traffic_chunk chunk;
 	struct traffic_request r;
@@ -279,7 +279,14 @@ void traffic_serve_connection(int fd)
 				traffic_pause_us(r.gap_us);
 			traffic_write(fd, &chunk, sizeof(chunk));
 		}
+		if (answered_ns)
+			*answered_ns++ = clock_monotonic_ns();
 	}
+}
+
+void traffic_serve_connection(int fd)
+{
+	serve(fd, NULL);
 }
 
 /* A child per connection, so that calls in parallel are served in parallel. */
@@ -296,7 +303,7 @@ int traffic_serve(void *server)
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 		if (fork() == 0) {
 			prctl(PR_SET_PDEATHSIG, SIGKILL);
-			traffic_serve_connection(fd);
+			serve(fd, s->answered_ns);
 			_exit(0);
 		}
 		close(fd);

@@ -67,6 +67,7 @@ struct traffic_chunk {
 struct traffic_server {
 	int listener;
 	unsigned connections;
+	uint64_t *answered_ns; /* if set, when each answer had left, in shared memory */
 };
 int traffic_serve(void *server);
 
