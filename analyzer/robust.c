@@ -6,14 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "analyzer/culprits.h"
 #include "analyzer/evidence.h"
 #include "analyzer/explanation.h"
 #include "analyzer/premise.h"
 
-#define LEAST_SCORE 0.15    /* below that nothing is blamed */
-#define EQUAL_SUSPECT 0.5   /* of the first one's score: as guilty */
-#define LESSER_SUSPECT 0.25 /* of the first one's score: guilty if the target is missed without */
-#define CULPRITS 3
 #define LISTED_SCORE 0.005
 
 static void copy_name(char to[64], const char *from)
@@ -105,52 +102,6 @@ static int list_candidates(struct diagnosis *d, const struct suspicion *s)
 	return 0;
 }
 
-/* Share of the end-to-end rise that the culprits explain together. */
-static double explained(const struct diagnosis *d, const struct suspicion *s)
-{
-	double sum = 0;
-
-	for (size_t i = 0; i < d->candidates; i++) {
-		const struct suspect *p = &s->suspect[d->candidate[i].service];
-
-		if (d->candidate[i].culprit && d->candidate[i].resource == RESOURCE_WORKLOAD)
-			return 1;
-		if (d->candidate[i].culprit)
-			sum += p->own + p->between;
-	}
-	return fmin(1, sum);
-}
-
-/* Would the target still be missed, had all culprits so far been normal? */
-static bool still_missed(
-	const struct diagnosis *d, const struct suspicion *s, const struct shift *slo)
-{
-	double rise = fmax(0, slo->observed - slo->normal);
-
-	return slo->observed - explained(d, s) * rise > d->counterfactual.target;
-}
-
-/*
- * The first, and others as suspect, or that it takes to meet the target again. Under a surge
- * everything slows: then the surge alone is the answer.
- */
-static void choose_culprits(struct diagnosis *d, const struct suspicion *s, const struct shift *slo)
-{
-	for (size_t i = 0; i < d->candidates && i < CULPRITS; i++) {
-		struct candidate *c = &d->candidate[i];
-		double first = d->candidate[0].score;
-
-		if (i && (d->candidate[0].resource == RESOURCE_WORKLOAD ||
-				 c->resource == RESOURCE_WORKLOAD))
-			return;
-		if (i && c->score < EQUAL_SUSPECT * first &&
-			(c->score < fmax(LEAST_SCORE, LESSER_SUSPECT * first) ||
-				!still_missed(d, s, slo)))
-			return;
-		c->culprit = true;
-	}
-}
-
 static void summarise(struct diagnosis *d, const struct suspicion *s)
 {
 	const struct candidate *c = &d->candidate[0];
@@ -172,21 +123,26 @@ static void summarise(struct diagnosis *d, const struct suspicion *s)
 
 static int conclude(struct diagnosis *d, const struct suspicion *s, const struct premise *p)
 {
+	double explained;
+	int error;
+
 	if (!p->missed) {
 		premise_healthy(d, p->slo.observed);
 		return 0;
 	}
-	if (!d->candidates || d->candidate[0].score < LEAST_SCORE) {
+	if (!d->candidates || d->candidate[0].score < CULPRITS_LEAST_SCORE) {
 		diagnosis_unknown(d, "%s",
 			s->lenses ? "no service's own time and no gap between services rose "
 				    "enough to explain it"
 				  : "no latencies along the calls, and no resource moved enough");
 		return explanation_of_unknown(d, s);
 	}
+	error = culprits_choose(d, s, &p->slo, &explained);
+	if (error)
+		return error;
 	d->verdict = VERDICT_DIAGNOSED;
-	choose_culprits(d, s, &p->slo);
 	summarise(d, s);
-	return explanation_complete(d, s, explained(d, s));
+	return explanation_complete(d, s, explained);
 }
 
 static int rank(struct diagnosis *d, const struct frame *f, const struct slo *slo)

@@ -185,6 +185,47 @@ static void two_causes_at_once_are_both_named(void **state)
 	assert_true(both + 1 >= cases);
 }
 
+static void set_in_incident(struct recording *r, const struct planted *p, const char *service,
+	const char *metric, float value)
+{
+	uint32_t column = series_find(&r->series, graph_find(&r->graph, service), metric);
+
+	for (unsigned w = p->from; w < p->to; w++)
+		series_set(&r->series, w, column, value);
+}
+
+/*
+ * Queues build up before whoever waits: time in a caller's own, at none of its resources. With
+ * a resource to show for it, it is a second culprit.
+ */
+static void who_waits_for_the_culprit_is_none(void **state)
+{
+	struct planted p = usual();
+
+	(void)state;
+	p.shape = SHAPE_CHAIN;
+	p.culprit = 5;
+	p.resource = RESOURCE_CPU;
+	for (int own = 0; own < 2; own++) {
+		struct recording r;
+		struct diagnosis d;
+
+		planted_make(&r, &p);
+		set_in_incident(&r, &p, "s2", "self_p99_us", 30000);
+		set_in_incident(&r, &p, "s2", "self_mean_us", 15000);
+		if (own)
+			set_in_incident(&r, &p, "s2", "cpu_throttled_ratio", 0.6F);
+		assert_int_equal(
+			robust_rank(&d, &r, r.slo, r.truth->from_s, r.truth->to_s, NULL), 0);
+		assert_true(answered(&r, &d, "s5"));
+		assert_int_equal(answered(&r, &d, "s2"), own);
+		assert_true(d.candidates > 1 && d.candidate[1].score > 0.25 * d.candidate[0].score);
+		assert_true(diagnosis_confidence(&d) > 0.7);
+		diagnosis_clear(&d);
+		recording_clear(&r);
+	}
+}
+
 static void noise_around_a_tight_target_is_unknown(void **state)
 {
 	struct planted p = usual();
@@ -575,6 +616,7 @@ int main(void)
 		cmocka_unit_test(latencies_alone_tell_the_service),
 		cmocka_unit_test(twenty_windows_of_any_length_are_enough),
 		cmocka_unit_test(two_causes_at_once_are_both_named),
+		cmocka_unit_test(who_waits_for_the_culprit_is_none),
 		cmocka_unit_test(noise_around_a_tight_target_is_unknown),
 		cmocka_unit_test(three_windows_of_history_answer_unknown),
 		cmocka_unit_test(a_met_target_is_healthy),
