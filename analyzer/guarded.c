@@ -33,8 +33,7 @@ struct guard {
 /* With the chance that these are the whole cause, else as the model drew it. */
 static int promise_of_model(const struct guard *a, double chance, struct promise *out)
 {
-	return prospect_promise(
-		out, a->f, a->slo, chance, a->s->draw, a->s->draws, a->s->target);
+	return prospect_promise(out, a->f, a->slo, chance, a->s->draw, a->s->draws, a->s->target);
 }
 
 /* The same, else as the evidence has it: the incident's windows less what was found there. */
