@@ -20,6 +20,7 @@ static const struct {
 	{"/api/v1/slos", true, false, api_set_slo},
 	{"/api/v1/graph", false, false, api_graph},
 	{"/api/v1/entity", false, false, api_entity},
+	{"/api/v1/operations", false, false, api_operations},
 	{"/api/v1/series", false, false, api_series},
 	{"/api/v1/incidents", false, false, api_incidents},
 	{"/api/v1/incidents/", false, true, api_incident},

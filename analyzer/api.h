@@ -17,6 +17,7 @@ typedef void api_handler(
 
 api_handler api_health, api_ready, api_metrics, api_status;     /* api_status.c, api_metrics.c */
 api_handler api_graph, api_entity, api_series;                  /* api_graph.c, api_series.c */
+api_handler api_operations;                                     /* api_operations.c */
 api_handler api_slos, api_set_slo, api_incidents, api_incident; /* api_incidents.c */
 api_handler api_actions, api_change_action, api_set_mode;       /* api_actions.c */
 

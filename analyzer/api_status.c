@@ -111,7 +111,7 @@ static json_t *total_losses(const struct core *c)
 	json_object_set_new(all, "row_not_stored", json_integer((json_int_t)c->forgotten));
 	json_object_set_new(all, "past_bounds",
 		json_integer((json_int_t)(c->live.refused + c->live.fleet.refused +
-					  c->live.resolve.refused)));
+					  c->live.resolve.refused + c->live.operations.refused)));
 	return all;
 }
 

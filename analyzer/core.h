@@ -172,6 +172,14 @@ bool *core_history_rows(const struct core *c);
 
 bool core_any_open(const struct core *c);
 
+/* When the first of the open incidents began, Unix; NaN without one. */
+double core_open_since(const struct core *c);
+
+/* An object of docs/api.md: of a row; of the one that slowed most at the culprit, else null. */
+json_t *core_operation_json(const struct operation_row *r);
+json_t *core_slowed_operation(
+	const struct core *c, const struct core_incident *n, const struct diagnosis *d);
+
 /* ---- core_slo.c, loop thread ------------------------------------------- */
 
 /* Set a target and keep it; with the lock held. Returns as slo_set(), or the store's errors. */

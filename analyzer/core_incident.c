@@ -331,6 +331,7 @@ static void take_diagnosis(struct core *c, int64_t id, const struct diagnosis *d
 	core_lock(c);
 	n = find(c, id);
 	if (n) {
+		json_object_set_new(json, "operation", core_slowed_operation(c, n, d));
 		if (!same_culprits(n->diagnosis, json))
 			log_info("incident %lld: %s: %s", (long long)id, verdict_name(d->verdict),
 				d->why);

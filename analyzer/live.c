@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
@@ -25,6 +26,7 @@ void live_init(struct live *l, const struct live_options *o)
 	l->recording.series.window_s = o->window_s;
 	fleet_init(&l->fleet);
 	resolve_init(&l->resolve);
+	operations_init(&l->operations);
 }
 
 static void window_free(struct live_window *w)
@@ -54,6 +56,7 @@ void live_clear(struct live *l)
 	recording_clear(&l->recording);
 	fleet_clear(&l->fleet);
 	resolve_clear(&l->resolve);
+	operations_clear(&l->operations);
 	memset(l, 0, sizeof(*l));
 }
 
@@ -213,6 +216,24 @@ static int add_containers(struct live *l, struct live_window *into, uint32_t age
 	return 0;
 }
 
+/* By the service at the end that saw the calls. */
+static int add_operation(struct live *l, const struct wire_window *w,
+	const struct wire_operation_flow *o, const uint32_t *number)
+{
+	const struct wire_flow *e = &w->flow[o->edge];
+	struct operation_key key;
+
+	if (number[e->container] == FLEET_NONE)
+		return 0;
+	memset(&key, 0, sizeof(key));
+	snprintf(key.service, sizeof(key.service), "%s",
+		l->fleet.container[number[e->container]]->service);
+	memcpy(key.name, o->name, sizeof(key.name));
+	key.side = e->side;
+	key.protocol = e->protocol;
+	return operations_add(&l->operations, &key, o, w);
+}
+
 static int sum_window(struct live *l, struct live_window *into, uint32_t agent,
 	const struct wire_window *w, uint64_t now_ns)
 {
@@ -227,6 +248,8 @@ static int sum_window(struct live *l, struct live_window *into, uint32_t agent,
 		add_values(host->sum, host->count, w->host, HOST_METRICS);
 		for (uint32_t i = 0; !err && i < w->edges; i++)
 			err = add_edge(l, into, w, &w->flow[i], number);
+		for (uint32_t i = 0; !err && i < w->operations; i++)
+			err = add_operation(l, w, &w->operation_flow[i], number);
 	}
 	free(number);
 	return err;

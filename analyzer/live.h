@@ -17,6 +17,7 @@
 #define SAGE_ANALYZER_LIVE_H
 
 #include "analyzer/fleet.h"
+#include "analyzer/operations.h"
 #include "analyzer/recording.h"
 #include "analyzer/resolve.h"
 #include "analyzer/span.h"
@@ -80,6 +81,7 @@ struct live {
 	struct recording recording;
 	struct fleet fleet;
 	struct resolve resolve;
+	struct operations operations;
 	struct live_window *pending[LIVE_PENDING]; /* ascending by start */
 	unsigned pendings;
 	uint64_t closed_ns; /* end of the newest window closed */

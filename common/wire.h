@@ -20,10 +20,10 @@
 #define WIRE_VERSION_OPERATIONS 2   /* of a batch that has some */
 #define WIRE_MAX_MESSAGE (1U << 20) /* bytes on the wire, also NNG_OPT_RECVMAXSZ */
 #define WIRE_MAX_INFLATED (16U << 20)
-#define WIRE_MAX_CONTAINERS 4096 /* per window */
-#define WIRE_MAX_EDGES 16384     /* per window */
-#define WIRE_MAX_OPERATIONS 16384
-#define WIRE_MAX_WINDOWS 64 /* per batch */
+#define WIRE_MAX_CONTAINERS 4096  /* per window */
+#define WIRE_MAX_EDGES 16384      /* per window */
+#define WIRE_MAX_OPERATIONS 16384 /* likewise */
+#define WIRE_MAX_WINDOWS 64       /* per batch */
 #define WIRE_MAX_BATCH_CONTAINERS 16384
 #define WIRE_MAX_BATCH_EDGES 16384
 #define WIRE_MAX_BATCH_OPERATIONS 16384

@@ -124,9 +124,30 @@ test("the service page draws latency and resources on one time axis", async () =
   await page.locator(".chart").first().locator(".u-over").hover({ position: { x: 60, y: 40 } });
   const times = await page.locator(".u-legend .u-series:first-child .u-value").allInnerTexts();
   assert.equal(new Set(times).size, 1, "charts share their cursor");
-  const calls = await page.locator("table.list tbody tr").allInnerTexts();
+  const calls = await page.locator("section:not(.operations) table.list tbody tr").allInnerTexts();
   assert.deepEqual(calls.map((row) => row.split(/\s/)[0]).sort(), ["checkout", "search", "stock-db"]);
   await close(page);
+});
+
+test("what a service is asked for is listed, what slowed first", async () => {
+  const page = await open("service/stock");
+  const served = page.locator("section.operations", { hasText: "Asked for" }).locator("tbody tr");
+  await served.first().waitFor();
+  const rows = await served.evaluateAll((all) => all.map((row) => [...row.cells].map((cell) => cell.textContent)));
+  assert.deepEqual(rows.map(([name]) => name), ["GET /stock/*", "POST /stock/reserve"]);
+  for (const [, protocol, calls, errors, p50, p99] of rows) {
+    assert.equal(protocol, "http");
+    assert.match(calls, /^[\d.]+\/s$/);
+    assert.equal(errors, "0 %");
+    assert.match(p50, /^[\d.]+ ms$/);
+    assert.match(p99, /^[\d.]+ ms$/);
+  }
+  const asks = page.locator("section.operations", { hasText: "Asks for" });
+  assert.match(await asks.innerText(), /SELECT stock\s+postgresql/);
+  await close(page);
+  const problems = await open("problems");
+  await problems.getByText(/Of what stock is asked for, GET \/stock\/\* slowed most: p99 [\d.]+ ms, [\d.]+ ms before/).waitFor();
+  await close(problems);
 });
 
 test("a page left is not drawn on any more", async () => {

@@ -39,18 +39,19 @@ static const struct {
 	unsigned caller, callee;
 	double chance; /* that a call of the caller makes this one */
 	uint8_t protocol;
+	const char *operation; /* what all its calls ask for */
 } edge[SHOP_EDGES] = {
-	{OUTSIDE, GATEWAY, 1, WIRE_HTTP1},
-	{GATEWAY, SEARCH, 0.7, WIRE_HTTP1},
-	{GATEWAY, CART, 0.5, WIRE_HTTP1},
-	{SEARCH, RATES, 1, WIRE_THRIFT},
-	{SEARCH, STOCK, 0.6, WIRE_HTTP1},
-	{CART, SESSIONS, 1, WIRE_REDIS},
-	{CART, CHECKOUT, 0.3, WIRE_HTTP1},
-	{CHECKOUT, SESSIONS, 1, WIRE_REDIS},
-	{CHECKOUT, PAYMENT, 1, WIRE_THRIFT},
-	{CHECKOUT, STOCK, 1, WIRE_HTTP1},
-	{STOCK, STOCK_DB, 1, WIRE_POSTGRESQL},
+	{OUTSIDE, GATEWAY, 1, WIRE_HTTP1, "GET /"},
+	{GATEWAY, SEARCH, 0.7, WIRE_HTTP1, "GET /search"},
+	{GATEWAY, CART, 0.5, WIRE_HTTP1, "POST /cart/*"},
+	{SEARCH, RATES, 1, WIRE_THRIFT, "getRates"},
+	{SEARCH, STOCK, 0.6, WIRE_HTTP1, "GET /stock/*"},
+	{CART, SESSIONS, 1, WIRE_REDIS, "GET"},
+	{CART, CHECKOUT, 0.3, WIRE_HTTP1, "POST /checkout"},
+	{CHECKOUT, SESSIONS, 1, WIRE_REDIS, "SET"},
+	{CHECKOUT, PAYMENT, 1, WIRE_THRIFT, "charge"},
+	{CHECKOUT, STOCK, 1, WIRE_HTTP1, "POST /stock/reserve"},
+	{STOCK, STOCK_DB, 1, WIRE_POSTGRESQL, "SELECT stock"},
 };
 
 void shop_init(struct shop *s, uint64_t second)
@@ -186,6 +187,7 @@ static void add_end(const struct shop *s, unsigned e, enum wire_side side, struc
 	unsigned peer = side == WIRE_CLIENT ? edge[e].callee : edge[e].caller;
 	const struct shop_calls *calls = &s->edge[e];
 	struct wire_edge *end = &w->edge[w->edges];
+	struct wire_operation *operation;
 
 	if (container_of(w, own) == WIRE_NO_CONTAINER || calls->client.total == 0)
 		return;
@@ -205,6 +207,10 @@ static void add_end(const struct shop *s, unsigned e, enum wire_side side, struc
 	end->latency = side == WIRE_CLIENT ? calls->client : calls->server;
 	if (side == WIRE_SERVER)
 		end->self = calls->self;
+	operation = &w->operation[w->operations++];
+	operation->edge = w->edges - 1;
+	strcpy(operation->name, edge[e].operation);
+	operation->latency = end->latency;
 }
 
 static void set_host(const struct shop *s, unsigned node, float host[HOST_METRICS])
@@ -231,7 +237,8 @@ int shop_window(const struct shop *s, unsigned node, struct wire_window *out)
 
 	w.container = calloc(SHOP_SERVICES, sizeof(*w.container));
 	w.edge = calloc(2 * SHOP_EDGES, sizeof(*w.edge));
-	if (!w.container || !w.edge) {
+	w.operation = calloc(2 * SHOP_EDGES, sizeof(*w.operation));
+	if (!w.container || !w.edge || !w.operation) {
 		wire_window_close(&w);
 		return -ENOMEM;
 	}

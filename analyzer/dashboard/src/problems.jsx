@@ -107,6 +107,12 @@ function Why({ diagnosis: d, slo }) {
   return (
     <>
       {d.why && <p class="lead">{d.why}</p>}
+      {d.operation && (
+        <p class="operation">
+          Of what {d.operation.service} is asked for, <strong>{d.operation.name}</strong> slowed most: p99{" "}
+          {f.microseconds(d.operation.now.p99_us)}, {f.microseconds(d.operation.before.p99_us)} before.
+        </p>
+      )}
       <div class="columns">
         {d.ranking.length > 0 && <Ranking ranking={d.ranking} slo={slo} />}
         {d.counterfactual && d.counterfactual.restored !== null && <Counterfactual diagnosis={d} slo={slo} />}

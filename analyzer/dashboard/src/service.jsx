@@ -32,6 +32,7 @@ export function Service({ name }) {
   const entity = usePoll(`entity?name=${encodeURIComponent(name)}`, 10000);
   const graph = usePoll("graph");
   const incidents = usePoll("incidents?limit=50", 5000);
+  const asked = usePoll(`operations?service=${encodeURIComponent(name)}`, 5000);
   const metrics = CHARTS.flatMap(([, wanted]) => wanted).filter((m) => entity.data?.metrics.includes(m));
   const history = usePoll(
     entity.data && `series?entity=${encodeURIComponent(name)}&metrics=${metrics.join(",")}`);
@@ -66,6 +67,12 @@ export function Service({ name }) {
       <p class="fine">
         Shaded: a target was missed.{quiet.length > 0 && ` At zero throughout: ${quiet.join("; ").toLowerCase()}.`}
       </p>
+      {asked.data?.operations.length > 0 && (
+        <div class="columns">
+          <Operations title="Asked for" rows={asked.data.operations.filter((o) => o.side === "server")} />
+          <Operations title="Asks for" rows={asked.data.operations.filter((o) => o.side === "client")} />
+        </div>
+      )}
       <div class="columns">
         <Calls title="Called by" edges={graph.data.edges.filter((e) => e.callee === name)} end="caller" />
         <Calls title="Calls" edges={graph.data.edges.filter((e) => e.caller === name)} end="callee" />
@@ -98,6 +105,34 @@ function Calls({ title, edges, end }) {
           </table>
         </div>
       )}
+    </section>
+  );
+}
+
+// The last minutes against those before; what takes most time more comes first.
+function Operations({ title, rows }) {
+  if (rows.length === 0) return null;
+  return (
+    <section class="operations">
+      <h3>{title}</h3>
+      <div class="scroll">
+        <table class="list">
+          <thead><tr><th>Operation</th><th>protocol</th><th class="number">calls</th><th class="number">errors</th><th class="number">p50</th><th class="number">p99</th><th class="number">before</th></tr></thead>
+          <tbody>
+            {rows.map((o) => (
+              <tr key={o.protocol + o.name}>
+                <td>{o.name}</td>
+                <td>{o.protocol}</td>
+                <td class="number">{f.perSecond(o.now.calls_per_s)}</td>
+                <td class="number">{f.ratio(o.now.error_ratio)}</td>
+                <td class="number">{f.microseconds(o.now.p50_us)}</td>
+                <td class="number">{f.microseconds(o.now.p99_us)}</td>
+                <td class="number">{f.microseconds(o.before.p99_us)}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
     </section>
   );
 }
