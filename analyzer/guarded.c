@@ -52,14 +52,13 @@ static double trust(double relief)
 }
 
 /* A surge is no state of a service: the model, which has no load, is not asked about it. */
-static int ask_candidates(struct guard *a)
+static void ask_candidates(struct guard *a)
 {
 	a->most = -1;
 	for (; a->asked < ASKED && a->asked < a->d->candidates; a->asked++) {
-		struct candidate *c = &a->d->candidate[a->asked];
+		const struct candidate *c = &a->d->candidate[a->asked];
 		struct intervention one = {.service = c->service, .resource = RESOURCE_NONE};
 		struct answer answer;
-		struct promise p;
 
 		a->relief[a->asked] = NAN;
 		if (c->resource == RESOURCE_WORKLOAD || search_ask(a->s, &one, 1, &answer))
@@ -69,12 +68,7 @@ static int ask_candidates(struct guard *a)
 			a->most = a->relief[a->asked];
 			a->favourite = *c;
 		}
-		if (promise_of_model(a, c->probability * trust(a->relief[a->asked]), &p))
-			return -ENOMEM;
-		c->restored = p.spread.p50;
-		c->met = p.within;
 	}
-	return 0;
 }
 
 /* Scores and chances shrink by what the model does not confirm; the chances' sum never grows. */
@@ -157,6 +151,19 @@ static void compare(
 			answer->restored / a->s->target, a->s->observed / a->s->target);
 }
 
+/*
+ * What each candidate alone would bring is the evidence's, for the model restores much with
+ * services that did not move. Of a culprit alone in the answer it is that of the answer.
+ */
+static void agree_alone(struct diagnosis *d, size_t culprits)
+{
+	for (size_t i = 0; culprits == 1 && i < d->candidates; i++)
+		if (d->candidate[i].culprit) {
+			d->candidate[i].restored = d->counterfactual.restored;
+			d->candidate[i].met = d->counterfactual.probability;
+		}
+}
+
 /* The counterfactual of the two that restores more, as each errs by missing what it has not seen.
  */
 static int conclude(struct guard *a, const struct graph *g)
@@ -186,16 +193,14 @@ static int conclude(struct guard *a, const struct graph *g)
 	c->without = model.spread;
 	c->restored = model.spread.p50;
 	c->probability = model.within;
+	agree_alone(d, count);
 	compare(a, &answer, set[0].service, g);
 	return 0;
 }
 
 static int ask_model(struct guard *a, const struct recording *r)
 {
-	int err = ask_candidates(a);
-
-	if (err)
-		return err;
+	ask_candidates(a);
 	weigh(a);
 	choose_culprits(a->d);
 	return conclude(a, &r->graph);
