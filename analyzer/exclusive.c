@@ -37,9 +37,7 @@ static float *column(const struct work *k, uint32_t entity, const char *metric)
 
 static double normal_of(const struct work *k, const float *value)
 {
-	struct shift s;
-
-	return value && frame_shift(k->f, value, 1, &s) ? s.normal : NAN;
+	return value ? frame_normal(k->f, value) : NAN;
 }
 
 /* As normal_of(), whether or not the interval has values; where they often lack, none is usual. */

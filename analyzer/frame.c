@@ -149,12 +149,22 @@ static double spread_of(const struct frame *f, const float *value, double normal
 	return MAD_TO_SIGMA * frame_median(f->scratch, f->normals);
 }
 
+static bool is_comparable(const struct frame *f, const float *value)
+{
+	return count_known(value, 0, f->normals) >= NORMALS_MIN &&
+	       count_known(value, f->normals, f->total);
+}
+
+double frame_normal(const struct frame *f, const float *value)
+{
+	return is_comparable(f, value) ? median_of(f, value, 0, f->normals) : NAN;
+}
+
 bool frame_shift(const struct frame *f, const float *value, double floor, struct shift *out)
 {
 	struct shift s = {.since_s = NAN};
 
-	if (count_known(value, 0, f->normals) < NORMALS_MIN ||
-		!count_known(value, f->normals, f->total))
+	if (!is_comparable(f, value))
 		return false;
 	s.normal = median_of(f, value, 0, f->normals);
 	s.observed = median_of(f, value, f->normals, f->total);

@@ -40,6 +40,9 @@ void frame_close(struct frame *f);
  * untouched, when there is no such column. */
 bool frame_gather(const struct frame *f, uint32_t entity, const char *metric, float *out);
 
+/* The normal median alone, where frame_shift() would find one; else NaN. */
+double frame_normal(const struct frame *f, const float *value);
+
 /*
  * How far `value` [total] moved. The spread is at least `floor`. False when fewer than 3 normal or
  * no incident windows have a value.

@@ -368,12 +368,46 @@ static void add_source_once(struct wiring *w, uint32_t from, uint32_t source)
 	add_source(w, source);
 }
 
-static bool feeds(const struct gvae *g, const struct gvae_net *net, uint32_t source)
+/* The nodes that each latent feeds: those of latent z are child[begin[z]] .. child[begin[z + 1] -
+ * 1]. */
+struct children {
+	uint32_t *begin; /* [entities + 1] owned */
+	uint32_t *child; /* owned */
+};
+
+static bool is_latent(const struct gvae *g, uint32_t source)
 {
-	for (uint32_t i = 0; i < net->shape.inputs; i++)
-		if (g->source[net->first_source + i] == source)
-			return true;
-	return false;
+	return source >= g->xs + g->ys;
+}
+
+/* Count, add up, then put in place from behind. A node has a latent once. */
+static int find_children(struct children *c, const struct gvae *g)
+{
+	uint32_t columns = g->xs + g->ys;
+
+	c->begin = calloc((size_t)g->entities + 2, sizeof(*c->begin));
+	c->child = calloc((size_t)g->sources + 1, sizeof(*c->child));
+	if (!c->begin || !c->child)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < g->sources; i++)
+		if (is_latent(g, g->source[i]))
+			c->begin[g->source[i] - columns]++;
+	for (uint32_t z = 1; z <= g->entities; z++)
+		c->begin[z] += c->begin[z - 1];
+	for (uint32_t n = g->nodes; n-- > 0;)
+		for (uint32_t i = 0; i < g->decoder[n].shape.inputs; i++) {
+			uint32_t source = g->source[g->decoder[n].first_source + i];
+
+			if (is_latent(g, source))
+				c->child[--c->begin[source - columns]] = n;
+		}
+	return 0;
+}
+
+static void children_clear(struct children *c)
+{
+	free(c->begin);
+	free(c->child);
 }
 
 /*
@@ -381,29 +415,26 @@ static bool feeds(const struct gvae *g, const struct gvae_net *net, uint32_t sou
  * parents. A callee's client latency can be both, child by rule iii and co-parent by rule ii, and
  * then stands twice, as in the published network (its parameter count tells).
  */
-static void add_blanket(struct wiring *w, uint32_t z)
+static void add_blanket(struct wiring *w, const struct children *c, uint32_t z)
 {
 	struct gvae *g = w->g;
 	const struct gvae_entity *e = &g->entity[z];
-	uint32_t latent = g->xs + g->ys + z, others;
+	uint32_t others;
 
 	for (uint32_t i = 0; i < e->xs; i++)
 		add_source(w, e->first_x + i);
-	for (uint32_t n = 0; n < g->nodes; n++)
-		for (uint32_t i = 0;
-			feeds(g, &g->decoder[n], latent) && i < g->decoder[n].shape.outputs; i++)
-			add_source(w, g->xs + g->decoder[n].output + i);
+	for (uint32_t k = c->begin[z]; k < c->begin[z + 1]; k++)
+		for (uint32_t i = 0; i < g->decoder[c->child[k]].shape.outputs; i++)
+			add_source(w, g->xs + g->decoder[c->child[k]].output + i);
 	others = g->sources;
-	for (uint32_t n = 0; n < g->nodes; n++) {
-		const struct gvae_net *d = &g->decoder[n];
+	for (uint32_t k = c->begin[z]; k < c->begin[z + 1]; k++) {
+		const struct gvae_net *d = &g->decoder[c->child[k]];
 
-		if (!feeds(g, d, latent))
-			continue;
 		for (uint32_t i = 0; i < d->shape.inputs; i++) {
 			uint32_t s = g->source[d->first_source + i];
 			bool own = s >= e->first_x && s < e->first_x + e->xs;
 
-			if (s < g->xs + g->ys && !own)
+			if (!is_latent(g, s) && !own)
 				add_source_once(w, others, s);
 		}
 	}
@@ -413,21 +444,25 @@ static int add_inference(struct wiring *w)
 {
 	struct gvae *g = w->g;
 	struct mlp shape = {.hidden = w->hidden, .layers = w->layers, .outputs = GVAE_LATENT};
+	struct children c = {0};
 
 	g->encoder = calloc(g->entities + 1, sizeof(*g->encoder));
 	g->prior = calloc(g->entities + 1, sizeof(*g->prior));
-	if (!g->encoder || !g->prior)
+	if (!g->encoder || !g->prior || find_children(&c, g)) {
+		children_clear(&c);
 		return -ENOMEM;
+	}
 	for (uint32_t z = 0; z < g->entities; z++) {
 		uint32_t first = g->sources;
 
-		add_blanket(w, z);
+		add_blanket(w, &c, z);
 		shape.inputs = g->sources - first;
 		g->encoder[z] =
 			(struct gvae_net){.shape = shape, .first_source = first, .output = z};
 		shape.inputs = g->entity[z].xs; /* the blanket begins with them */
 		g->prior[z] = (struct gvae_net){.shape = shape, .first_source = first, .output = z};
 	}
+	children_clear(&c);
 	return w->failed ? -ENOMEM : 0;
 }
 

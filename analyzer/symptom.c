@@ -75,13 +75,12 @@ static double strength_of(const struct rule *rule, const struct shift *s)
 /* A spread that a quiet metric gets: a tenth of the step, or of its own size. */
 static double floor_of(const struct rule *rule, const struct frame *f, const float *value)
 {
-	struct shift s;
+	double normal;
 
 	if (!rule->relative)
 		return 0.2 * rule->step;
-	if (!frame_shift(f, value, 1, &s))
-		return 1;
-	return fmax(0.05 * fabs(s.normal), 1e-6);
+	normal = frame_normal(f, value);
+	return isnan(normal) ? 1 : fmax(0.05 * fabs(normal), 1e-6);
 }
 
 /* Memory that fills slowly is what caches do; it hurts near the limit only. */
