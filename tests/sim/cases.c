@@ -169,7 +169,7 @@ static int make_app(struct app *a, const struct sim_case *c, uint64_t seed)
 		shape_make(a, &shape);
 		return 0;
 	}
-	if (strchr(c->topology, '/'))
+	if (strpbrk(c->topology, "/."))
 		snprintf(path, sizeof(path), "%s", c->topology);
 	else
 		snprintf(path, sizeof(path), "%s/%s.conf", SAGE_TOPOLOGIES, c->topology);

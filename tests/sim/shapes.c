@@ -165,7 +165,7 @@ static void insert(struct app *a, const struct shape_options *o, struct random *
 	uint32_t known = a->calls;
 
 	a->phases = 2;
-	for (unsigned i = 0; i < o->inserted; i++) {
+	for (unsigned i = 0; i < o->inserted && i < known; i++) {
 		uint32_t through = a->operations, old, call;
 
 		do
