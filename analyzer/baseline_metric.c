@@ -1,7 +1,6 @@
 /* Baselines that look at each metric by itself: the strongest speaks for its service. */
 #include "analyzer/baseline.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
