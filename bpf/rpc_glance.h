@@ -27,7 +27,7 @@
 	(1U << RPC_THRIFT | 1U << RPC_POSTGRESQL | 1U << RPC_MYSQL | 1U << RPC_MONGODB |           \
 		1U << RPC_KAFKA | 1U << RPC_AMQP)
 
-/* Of these the agent knows all requests for calls: only their operation is to be learned. */
+/* Of these every request is a call: there is only the operation to be learned from it. */
 #define RPC_PLAIN_REQUESTS (1U << RPC_HTTP1 | 1U << RPC_REDIS | 1U << RPC_MEMCACHED)
 
 /* What a message is on a connection that speaks `protocol`. */

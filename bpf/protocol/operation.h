@@ -25,11 +25,12 @@ struct rpc_operation {
 	struct rpc_operation_text text;
 	__u32 tag; /* of the text, for comparing; 0 = no operation */
 	/* While it is put together: */
-	__u8 used, start; /* bytes of the text; of them before the part under way */
-	__u8 step;        /* where the reader is, a number of each protocol's own */
-	__u8 count;       /* of a path's parts, of a word's letters */
-	__u8 plain;       /* the part holds what no (hexadecimal) number does */
-	__u8 dirty;       /* bytes were taken back */
+	__u8 used;  /* bytes of the text */
+	__u8 start; /* of them before the part under way; or to be passed before a name */
+	__u8 step;  /* where the reader is, a number of each protocol's own */
+	__u8 count; /* of a path's parts, a word's letters, a name's bytes to come */
+	__u8 plain; /* the part holds what no (hexadecimal) number does */
+	__u8 dirty; /* bytes were taken back */
 	__u8 pad0[2];
 	__u32 word; /* the last four letters, in capitals */
 };

@@ -81,7 +81,7 @@ static pid_t start_agent(
 	if (!freopen(log, "w", stderr))
 		_exit(126);
 	execl(SAGE_AGENT, SAGE_AGENT, "run", "--control", socket_path, "--state", state,
-		"--name-rule", w->rule, "--interval-ms", "500", (char *)NULL);
+		"--name-rule", w->rule, "--interval-ms", "500", "--operations", (char *)NULL);
 	_exit(127);
 }
 
@@ -238,6 +238,38 @@ static void both_ends_of_an_edge_are_shown(void **state)
 		    json_number_value(json_object_get(client, "p50_us")));
 	assert_true(json_number_value(json_object_get(client, "p50_us")) > 0);
 	json_decref(edges);
+}
+
+/* Nearly all that the benchmark asks for is GET; what else there is has no name or another. */
+static void what_is_asked_for_is_shown_below_its_edge(void **state)
+{
+	struct world *w = *state;
+	json_t *edges, *one, *get = NULL;
+	double calls = 0;
+	size_t i;
+
+	assert_true(fixture_wait(both_ends_are_there, w, 20000));
+	edges = answer(w);
+	json_array_foreach(
+		json_object_get(find_edge(edges, "store", "server"), "operations"), i, one)
+	{
+		const char *name = json_string_value(json_object_get(one, "name"));
+
+		calls += json_number_value(json_object_get(one, "calls"));
+		if (name && !strcmp(name, "GET"))
+			get = one;
+	}
+	assert_non_null(get);
+	assert_float_equal(calls,
+		json_number_value(json_object_get(find_edge(edges, "store", "server"), "calls")),
+		0.1);
+	assert_true(json_number_value(json_object_get(get, "calls")) > calls / 2);
+	assert_true(json_number_value(json_object_get(get, "p50_us")) > 0);
+	json_decref(edges);
+	assert_int_equal(ask(w, "edges --operations"), 0);
+	assert_non_null(strstr(w->output, "\n      GET "));
+	assert_int_equal(ask(w, "edges"), 0);
+	assert_null(strstr(w->output, "\n      GET "));
 }
 
 static void containers_have_their_counters(void **state)
@@ -472,6 +504,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(both_ends_of_an_edge_are_shown),
+		cmocka_unit_test(what_is_asked_for_is_shown_below_its_edge),
 		cmocka_unit_test(containers_have_their_counters),
 		cmocka_unit_test(top_fits_80_columns),
 		cmocka_unit_test(what_is_shown_can_be_sorted_and_filtered),
