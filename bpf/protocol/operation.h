@@ -38,8 +38,10 @@ struct rpc_operation {
 /* A function of its own is verified once, and not for each byte it is called with. */
 #ifdef __bpf__
 #define VERIFIED_ONCE __noinline
+#define UNROLLED _Pragma("unroll") /* before Linux 6.4 some loops are taken for endless ones */
 #else
 #define VERIFIED_ONCE static inline
+#define UNROLLED
 #endif
 
 /* Mixed so that a difference anywhere shows in the upper half. */
@@ -180,6 +182,7 @@ VERIFIED_ONCE int http1_byte(struct rpc_operation *o, __u32 b, __u32 next)
 
 static __always_inline void operation_http1(struct rpc_operation *o, const struct rpc_glance *g)
 {
+	UNROLLED
 	for (__u32 i = 0; i < RPC_GLANCE - 1; i++)
 		if (http1_byte(o, g->byte[i], g->byte[i + 1]) == HTTP1_END)
 			return;
@@ -202,6 +205,7 @@ static __always_inline void operation_redis(struct rpc_operation *o, const struc
 	at += digit(b[2]) ? 1U : 0; /* up to 999 words, */
 	at += digit(b[3]) ? 1U : 0;
 	at += b[at - 2] != '\r' ? 1U : 0; /* the first of up to 99 letters */
+	UNROLLED
 	for (__u32 i = 0; i < REDIS_LONGEST; i++, at++) {
 		if (!named_so(b[at]))
 			break;
@@ -224,6 +228,7 @@ static __always_inline void operation_memcached(struct rpc_operation *o, const s
 		operation_put(o, b[1]);
 		return;
 	}
+	UNROLLED
 	for (__u32 i = 0; i < 12 && letter(b[i]); i++)
 		operation_put(o, b[i]);
 }
@@ -325,14 +330,17 @@ VERIFIED_ONCE int sql_byte(struct rpc_operation *o, __u32 b)
 }
 
 /* The statement begins `from` bytes into the message. */
-static __always_inline void operation_sql(
-	struct rpc_operation *o, const struct rpc_glance *g, __u32 from)
+VERIFIED_ONCE int operation_sql(struct rpc_operation *o, const struct rpc_glance *g, __u32 from)
 {
+	if (!o || !g)
+		return 0;
+	UNROLLED
 	for (__u32 i = 5; i < RPC_GLANCE; i++)
 		if (i >= from && (i >= g->size || sql_byte(o, g->byte[i]) == SQL_END))
 			break;
 	if (o->step == SQL_TABLE && o->plain && g->size == RPC_GLANCE)
 		operation_put(o, '*'); /* cut */
+	return o->used;
 }
 
 /* Other messages than those with a statement in them: their type alone. */
@@ -376,28 +384,34 @@ VERIFIED_ONCE int name_byte(struct rpc_operation *o, __u32 b)
 		o->start--;
 		return NAME_GOES_ON;
 	}
-	if (!o->count || !b)
+	if (!o->count || !b) {
+		o->count = 0;
 		return NAME_ENDS;
+	}
 	o->count--;
 	if (named_so((__u8)b)) {
 		operation_put(o, (__u8)b);
-		return NAME_GOES_ON;
+		return o->count ? NAME_GOES_ON : NAME_ENDS;
 	}
 	o->used = 0; /* no name at all */
 	o->dirty = 1;
 	return NAME_ENDS;
 }
 
-static __always_inline void operation_spell(
+VERIFIED_ONCE int operation_spell(
 	struct rpc_operation *o, const struct rpc_glance *g, __u32 from, __u32 size)
 {
+	if (!o || !g)
+		return 0;
 	o->start = (__u8)from;
 	o->count = (__u8)size;
-	for (__u32 i = 0; i < RPC_GLANCE && i < g->size; i++)
-		if (name_byte(o, g->byte[i]) == NAME_ENDS)
-			return;
+	UNROLLED
+	for (__u32 i = 0; i < RPC_GLANCE; i++)
+		if (i >= g->size || name_byte(o, g->byte[i]) == NAME_ENDS)
+			break;
 	if (o->count && o->used)
 		operation_put(o, '*'); /* cut */
+	return o->used;
 }
 
 /* The method's name; 0x80 tells the binary protocol, 0x82 the compact one. */
@@ -483,8 +497,9 @@ static __always_inline void operation_of(
 {
 	__builtin_memset(o, 0, sizeof(*o));
 	operation_read(o, g, protocol);
-	for (__u32 i = 0; o->dirty && i < RPC_OPERATION; i++)
-		if (i >= o->used)
+	UNROLLED
+	for (__u32 i = 0; i < RPC_OPERATION; i++)
+		if (o->dirty && i >= o->used)
 			o->text.byte[i] = 0;
 	o->tag = o->used ? (__u32)(operation_hash(o->text.byte) >> 32) | 1 : 0;
 }

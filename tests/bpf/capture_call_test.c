@@ -394,9 +394,7 @@ static void the_last_call_before_silence_is_counted(void **state)
 
 static int set_up(void **state)
 {
-	struct capture_options o = {.cgroup_subsys = traffic_cgroup_subsys(),
-		.strategy = strategy,
-		.max_operations = 64};
+	struct capture_options o = {.cgroup_subsys = traffic_cgroup_subsys(), .strategy = strategy};
 
 	(void)state;
 	if (traffic_cgroup_open(&front, "front") || traffic_cgroup_open(&back, "back") ||

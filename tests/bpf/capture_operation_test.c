@@ -271,6 +271,7 @@ int main(void)
 	static const enum service_kind services[] = {
 		SERVICE_NGINX, SERVICE_REDIS, SERVICE_MEMCACHED, SERVICE_POSTGRESQL};
 
+	operations_told_apart = 64;
 	return protocol_facts_run("capture_operation_test", tests, sizeof(tests) / sizeof(tests[0]),
 		services, sizeof(services) / sizeof(services[0]));
 }

@@ -166,9 +166,8 @@ bool exchange_is(const char *strategy)
 
 static int set_up(void **state)
 {
-	struct capture_options o = {.cgroup_subsys = traffic_cgroup_subsys(),
-		.strategy = exchange_strategy,
-		.max_operations = 64};
+	struct capture_options o = {
+		.cgroup_subsys = traffic_cgroup_subsys(), .strategy = exchange_strategy};
 
 	(void)state;
 	if (traffic_cgroup_open(&exchange_front, "front") ||

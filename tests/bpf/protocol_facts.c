@@ -16,6 +16,7 @@
 struct capture *capture;
 struct traffic_cgroup front, back;
 struct service service[SERVICES];
+unsigned operations_told_apart;
 
 static const char *strategy;
 static const struct CMUnitTest *facts;
@@ -87,7 +88,7 @@ static int set_up(void **state)
 {
 	struct capture_options o = {.cgroup_subsys = traffic_cgroup_subsys(),
 		.strategy = strategy,
-		.max_operations = 64};
+		.max_operations = operations_told_apart};
 
 	(void)state;
 	return capture_open(&capture, &o);

@@ -16,6 +16,9 @@ extern struct capture *capture;           /* by the strategy under test; fresh f
 extern struct traffic_cgroup front, back; /* of clients, of servers */
 extern struct service service[SERVICES];  /* those that were started */
 
+/* Set before protocol_facts_run(): room for operations; 0 = none are told apart. */
+extern unsigned operations_told_apart;
+
 /* Whether the strategy sees the bytes of sends; without, some protocols show at one end only. */
 bool sees_sends(void);
 
