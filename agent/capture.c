@@ -14,6 +14,7 @@
 #include "agent/capture_listeners.h"
 #include "agent/capture_operations.h"
 #include "agent/capture_protocols.h"
+#include "agent/capture_unix.h"
 #include "agent/probe.h"
 #include "agent/tls.h"
 #include "bpf/event.h"
@@ -97,6 +98,7 @@ struct capture {
 	int tls_error;                      /* 0 when off */
 	struct capture_dns *dns;            /* NULL when off or refused */
 	int dns_error;                      /* 0 when off */
+	struct capture_unix *unix_streams;  /* NULL when refused, or not on this strategy */
 	int edges, edge_values, edges_free; /* maps */
 	uint32_t *epoch;                    /* live in the kernel half */
 	uint64_t *losses;                   /* [RPC_LOSSES] live in the kernel half */
@@ -273,6 +275,7 @@ int capture_open(struct capture **out, const struct capture_options *o)
 		while (++i < STRATEGIES)
 			(void)is_offered(c, i);
 		open_tls(c, o);
+		capture_unix_open(&c->unix_streams, c->probe, o);
 		c->dns_error = o->no_dns ? 0 : capture_dns_open(&c->dns, c->probe, o);
 		*out = c;
 		return 0;
@@ -374,11 +377,15 @@ int capture_read(
 
 	if (c->dns && !err)
 		err = capture_dns_flush(c->dns);
+	if (c->unix_streams && !err)
+		err = capture_unix_flush(c->unix_streams);
 	if (err)
 		return err;
 	__atomic_add_fetch(c->epoch, 1, __ATOMIC_SEQ_CST);
 	if (c->dns)
 		capture_dns_window(c->dns, *c->epoch);
+	if (c->unix_streams)
+		capture_unix_window(c->unix_streams, *c->epoch);
 	/*
 	 * Programs that read the old number may still be counting. The barrier outwaits
 	 * them; a kernel with nohz_full CPUs refuses it, and then a program had better be
@@ -404,6 +411,8 @@ void capture_losses(const struct capture *c, uint64_t loss[WIRE_LOSSES])
 	loss[LOSS_PROBE_MISSED] += probe_missed(c->probe);
 	if (c->dns)
 		capture_dns_losses(c->dns, loss);
+	if (c->unix_streams)
+		capture_unix_losses(c->unix_streams, loss);
 }
 
 static void support_tls(const struct capture *c,
@@ -460,6 +469,7 @@ void capture_support(const struct capture *c,
 	for (size_t rank = 0; rank < STRATEGIES; rank++)
 		support_strategy(c, rank, line, ctx);
 	capture_dns_support(c->dns, c->dns_error, line, ctx);
+	capture_unix_support(c->unix_streams, line, ctx);
 	line(ctx, "rpc self time", "calls of the thread that reads the request and answers it",
 		"work handed to another thread; event loops with several requests open");
 	capture_protocols(line, ctx);
@@ -485,6 +495,7 @@ void capture_close(struct capture *c)
 	if (!c)
 		return;
 	capture_dns_close(c->dns);
+	capture_unix_close(c->unix_streams);
 	tls_close(c->tls);
 	operations_close(&c->operations);
 	probe_close(c->probe);

@@ -161,6 +161,18 @@ int probe_skip(struct probe *p, const char *name)
 	return program ? bpf_program__set_autoload(program, false) : -ENOENT;
 }
 
+int probe_jump(struct probe *p, const char *map, const char *name)
+{
+	struct bpf_program *program = bpf_object__find_program_by_name(p->object, name);
+	int table = probe_map(p, map), fd = program ? bpf_program__fd(program) : -ENOENT;
+	uint32_t first = 0;
+
+	if (table < 0 || fd < 0)
+		return -ENOENT;
+	bpf_program__set_autoattach(program, false);
+	return bpf_map_update_elem(table, &first, &fd, BPF_ANY);
+}
+
 int probe_share(struct probe *p, const struct probe *other, const char *name)
 {
 	struct bpf_map *map = bpf_object__find_map_by_name(p->object, name);
@@ -224,7 +236,8 @@ int probe_attach(struct probe *p)
 	{
 		struct bpf_link *link;
 
-		if (!bpf_program__autoload(program) || is_iterator(program))
+		if (!bpf_program__autoload(program) || !bpf_program__autoattach(program) ||
+			is_iterator(program))
 			continue;
 		if (p->links == MAX_LINKS)
 			return -E2BIG;
@@ -235,6 +248,19 @@ int probe_attach(struct probe *p)
 			return -errno;
 		p->link[p->links++] = link;
 	}
+	return 0;
+}
+
+int probe_attach_one(struct probe *p, const char *name, struct probe_link **out)
+{
+	struct bpf_program *program = bpf_object__find_program_by_name(p->object, name);
+	struct bpf_link *link = program ? bpf_program__attach(program) : NULL;
+
+	if (!program)
+		return -ENOENT;
+	if (!link)
+		return -errno;
+	*out = (struct probe_link *)link;
 	return 0;
 }
 

@@ -38,6 +38,12 @@ int probe_resize(struct probe *p, const char *map, uint32_t entries);
 /* Leave a program out, before probe_load(). -ENOENT when there is none of that name. */
 int probe_skip(struct probe *p, const char *program);
 
+/*
+ * After probe_load(): let other programs go on to this one by the first place of the jump table
+ * `map`, instead of being attached itself. -ENOENT when there is none of either name.
+ */
+int probe_jump(struct probe *p, const char *map, const char *program);
+
 /* Let `map` be that of `other`, which is loaded, before probe_load(). -ENOENT as above. */
 int probe_share(struct probe *p, const struct probe *other, const char *map);
 
@@ -48,6 +54,9 @@ int probe_load(struct probe *p);
 int probe_attach(struct probe *p);
 
 struct probe_link;
+
+/* Attach one program, until probe_detach(). -ENOENT when there is none of that name. */
+int probe_attach_one(struct probe *p, const char *program, struct probe_link **link);
 
 /*
  * Run a uprobe program at an offset of a file, in every process that maps it, now or later,

@@ -104,8 +104,15 @@ struct sock_common {
 	unsigned short skc_family;
 	volatile unsigned char skc_state;
 	possible_net_t skc_net;
+	struct {
+		__s64 counter;
+	} skc_cookie; /* 0 until somebody asks for it */
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;
+};
+
+struct sk_buff_head {
+	__u32 qlen;
 };
 
 struct sock_cgroup_data {
@@ -114,7 +121,9 @@ struct sock_cgroup_data {
 
 struct sock {
 	struct sock_common __sk_common;
+	__u16 sk_type;
 	__u16 sk_protocol; /* 16 bits of its own since 5.6 */
+	struct sk_buff_head sk_receive_queue;
 	struct sock_cgroup_data sk_cgrp_data;
 };
 
@@ -135,6 +144,16 @@ struct tcp_sock {
 	__u32 snd_nxt;
 	__u32 total_retrans;
 	__u32 segs_out;
+};
+
+struct unix_sock {
+	struct sock sk;
+	void *addr;        /* that it is bound to; an accepted one has its listener's */
+	struct sock *peer; /* NULL once it is closed */
+};
+
+struct unix_skb_parms {
+	__u32 consumed; /* by reads so far */
 };
 
 struct net_device {

@@ -9,6 +9,7 @@
 #include "bpf/kernel.h"
 
 #include "bpf/rpc_maps.h"
+#include "bpf/unix.h"
 
 extern void *bpf_rdonly_cast(const void *pointer, __u32 type) __ksym;
 extern int bpf_dynptr_from_skb(struct __sk_buff *skb, __u64 flags, struct bpf_dynptr *out) __ksym;
@@ -89,8 +90,12 @@ int BPF_PROG(rpc_receive, struct sk_buff *skb, int length)
 	struct rpc_glance g = {};
 	__u32 skip = 0;
 
-	if (!sk || length <= 0 || !is_tcp(sk))
+	if (!sk || length <= 0)
 		return 0;
+	if (!is_tcp(sk)) {
+		bpf_tail_call(ctx, &unix_reads, 0);
+		return 0;
+	}
 	c = connection_of(sk);
 	if (!c)
 		return 0;

@@ -56,10 +56,10 @@ static int start_nginx(struct service *s, const struct traffic_cgroup *g)
 		"1000000000;\n"
 		"client_body_temp_path %s; proxy_temp_path %s;\n"
 		"fastcgi_temp_path %s; uwsgi_temp_path %s; scgi_temp_path %s;\n"
-		"server { listen 127.0.0.1:%u;\n"
+		"server { listen 127.0.0.1:%u; listen unix:%s/socket;\n"
 		"location / { return 200 \"ok\\n\"; } location /bad { return 503; }\n"
 		"location = /http { root %s; } } }\n",
-		s->dir, log, s->dir, s->dir, s->dir, s->dir, s->dir, s->port, s->dir);
+		s->dir, log, s->dir, s->dir, s->dir, s->dir, s->dir, s->port, s->dir, s->dir);
 	fclose(f);
 	s->pid = traffic_exec(g, (char *[]){"nginx", "-e", log, "-c", path, NULL});
 	return 0;
@@ -111,11 +111,13 @@ static int start_thrift(struct service *s, const struct traffic_cgroup *g)
 
 static int start_redis(struct service *s, const struct traffic_cgroup *g)
 {
-	char port[8];
+	char port[8], local[160];
 
 	snprintf(port, sizeof(port), "%u", s->port);
-	s->pid = traffic_exec(g, (char *[]){"redis-server", "--bind", "127.0.0.1", "--port", port,
-					 "--save", "", "--dir", s->dir, NULL});
+	snprintf(local, sizeof(local), "%s/socket", s->dir);
+	s->pid = traffic_exec(
+		g, (char *[]){"redis-server", "--bind", "127.0.0.1", "--port", port, "--unixsocket",
+			   local, "--save", "", "--dir", s->dir, NULL});
 	return 0;
 }
 

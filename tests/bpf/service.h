@@ -1,5 +1,6 @@
 /*
- * Real servers for the capture tests, on a free port of loopback, in a given cgroup.
+ * Real servers for the capture tests, on a free port of loopback, in a given cgroup. nginx and
+ * redis listen at DIR/socket too, PostgreSQL at DIR/.s.PGSQL.PORT.
  *
  * service_start() returns when the server accepts connections. -ENOENT: not installed.
  * service_stop() ends it and removes its directory; safe on a zeroed service.
