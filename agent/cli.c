@@ -101,6 +101,8 @@ static const char *remedy(int err)
 		return "the socket is the agent's user's; run as that user (root)";
 	case -ETIMEDOUT:
 		return "the agent does not answer; see its log";
+	case -ECONNRESET:
+		return "the agent ended before it answered; see its log";
 	case -EBADMSG:
 		return "the answer is not JSON: is this an agent's socket?";
 	case -ENAMETOOLONG:

@@ -252,7 +252,8 @@ static int ask(int fd, const char *command, json_t **answer)
 {
 	struct timeval limit = {.tv_sec = 5};
 	json_error_t error;
-	json_t *a;
+	json_t *a = NULL;
+	int first, err = 0;
 	FILE *f;
 
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
@@ -261,10 +262,14 @@ static int ask(int fd, const char *command, json_t **answer)
 	f = fdopen(dup(fd), "r");
 	if (!f)
 		return -errno;
-	a = json_loadf(f, JSON_DISABLE_EOF_CHECK, &error);
-	fclose(f);
+	first = ungetc(fgetc(f), f);
+	if (first != EOF)
+		a = json_loadf(f, JSON_DISABLE_EOF_CHECK, &error);
 	if (!a)
-		return errno == EAGAIN ? -ETIMEDOUT : -EBADMSG;
+		err = ferror(f) ? -ETIMEDOUT : first == EOF ? -ECONNRESET : -EBADMSG;
+	fclose(f);
+	if (err)
+		return err;
 	*answer = a;
 	return 0;
 }

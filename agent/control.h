@@ -33,7 +33,8 @@ void control_close(struct control *c);
 
 /*
  * Ask a running agent. Returns 0 and a new reference, -ENOENT or -ECONNREFUSED when no
- * agent runs there, -EACCES, -ETIMEDOUT after 5 s, -EBADMSG for an answer that is no JSON.
+ * agent runs there, -EACCES, -ETIMEDOUT after 5 s, -ECONNRESET when it ends meanwhile, -EBADMSG for
+ * an answer that is no JSON.
  */
 int control_ask(const char *path, const char *command, json_t **answer);
 

@@ -63,7 +63,10 @@ int traffic_cgroup_open(struct traffic_cgroup *g, const char *name)
 	struct stat st;
 
 	snprintf(g->path, sizeof(g->path), "%s/sage-capture-%d-%s", cgroup_root(), getpid(), name);
-	if (mkdir(g->path, 0755) || stat(g->path, &st))
+	/* It may be there, of a test that was killed and had our number. */
+	if (mkdir(g->path, 0755) && errno != EEXIST)
+		refuse(g->path);
+	if (stat(g->path, &st))
 		return -errno;
 	g->id = st.st_ino;
 	return 0;

@@ -239,6 +239,33 @@ static void without_an_agent_asking_fails(void **state)
 	assert_null(j);
 }
 
+static void an_agent_that_ends_meanwhile_is_told_as_that(void **state)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), status;
+	char line[64];
+	pid_t client;
+
+	(void)state;
+	snprintf(path, sizeof(path), "/tmp/sage-control-%d.sock", getpid());
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	assert_int_equal(listen(fd, 1), 0);
+	client = fork();
+	if (!client) {
+		json_t *j;
+
+		_exit(control_ask(path, "echo", &j) != -ECONNRESET);
+	}
+	status = accept(fd, NULL, NULL);
+	assert_true(read(status, line, sizeof(line)) > 0);
+	close(status);
+	waitpid(client, &status, 0);
+	assert_int_equal(status, 0);
+	close(fd);
+	unlink(path);
+}
+
 #define SERVED(test) cmocka_unit_test_setup_teardown(test, open_control, close_control)
 
 int main(void)
@@ -255,6 +282,7 @@ int main(void)
 		cmocka_unit_test(a_socket_left_behind_is_replaced),
 		cmocka_unit_test(a_file_that_is_no_socket_stays),
 		cmocka_unit_test(without_an_agent_asking_fails),
+		cmocka_unit_test(an_agent_that_ends_meanwhile_is_told_as_that),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -25,6 +25,9 @@ int remove_dir(void **state);
 pid_t spawn_helper(char *const arguments[]);
 void run_command(const char *command);
 
+/* A TCP port of loopback that nobody has now. */
+int free_port(void);
+
 /* The path of a file in transport_dir: one of eight static buffers, used in turn. */
 const char *in_dir(const char *name);
 

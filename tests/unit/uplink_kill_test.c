@@ -4,7 +4,6 @@
  * The program is its own helper: `serve PORT FILE` is an analyzer that appends what
  * it stores to FILE, `push DIR N` an agent without an analyzer.
  */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -14,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -23,18 +21,6 @@
 #include "transport_fixture.h"
 
 static char *const program = "/proc/self/exe";
-
-static int free_port(void)
-{
-	struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	socklen_t size = sizeof(at);
-
-	assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
-	assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &size), 0);
-	close(fd);
-	return ntohs(at.sin_port);
-}
 
 /* Lines of the helper's file: how many windows, and was any sequence stored twice. */
 static uint64_t windows_in(const char *path, uint64_t *twice)
