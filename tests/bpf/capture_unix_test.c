@@ -82,7 +82,8 @@ static void run(
 {
 	*talk = (struct talk){
 		.connections = connections, .calls = calls, .ask = ask, .until = until};
-	snprintf(talk->path, sizeof(talk->path), "%s", path);
+	assert_in_range(
+		snprintf(talk->path, sizeof(talk->path), "%s", path), 1, sizeof(talk->path) - 1);
 	assert_int_equal(traffic_wait(traffic_spawn(&front, run_talk, NULL)), 0);
 }
 

@@ -105,11 +105,14 @@ static void check_gradient(const struct kernels *k, struct layer *l, size_t ins,
 	assert_true(l->dw[ins * outs] == 1 || ins * outs == WEIGHTS); /* nothing past the end */
 }
 
+extern const struct kernels kernels_wide; /* sixteen lanes in instructions any processor has */
+
 /* Call `check` for every table that this processor can run; which it cannot is said. */
 static void for_each_usable(void (*check)(const struct kernels *k))
 {
 	const struct kernels *k;
 
+	check(&kernels_wide);
 	for (size_t i = 0; (k = kernels_built(i)); i++)
 		if (k->usable())
 			check(k);
