@@ -520,12 +520,13 @@ static void adam(float *weights, float *moment1, float *moment2, const float *co
 
 /* ---- the table ------------------------------------------------------------------------- */
 
+/* Has this processor the instructions that this was compiled to? */
 static bool usable(void)
 {
-#if LANES == 16
+#ifdef __AVX512F__
 	return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
 	       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("fma");
-#elif LANES == 8
+#elif defined(__AVX2__)
 	return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 #else
 	return true;

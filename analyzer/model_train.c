@@ -8,12 +8,12 @@
 
 #define TILE KERNELS_TILE
 #define FEWEST_WINDOWS 8
-#define SHARDS                                                                                     \
-	4 /* parts of a batch at most; their number does not depend on the threads, so that        \
-	     sums do not either */
-#define VIOLATING_SHARE                                                                            \
-	4 /* at least one window in this many of an epoch misses the target, if any does */
-#define MOST_REPEATS 4 /* of a violating window in an epoch */
+/* Parts of a batch at most; their number does not depend on the threads, so sums do not either. */
+#define SHARDS 4
+/* At least one window in this many of an epoch misses the target, if any does. */
+#define VIOLATING_SHARE 4
+/* Of a violating window in an epoch, at most. */
+#define MOST_REPEATS 4
 
 struct shard {
 	struct gvae_work *work;
