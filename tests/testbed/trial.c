@@ -180,6 +180,8 @@ static int wait_for_health(struct trial *t, struct stage *s, struct fault *f)
 			t->healthy = stage_now();
 			return fault_undo(f, &s->site);
 		}
+		if (!isnan(from)) /* done while the last one was taken back, and held for long */
+			watch_release(&s->api);
 		if (!stage_pause(s, POLL_S))
 			return -ECANCELED;
 	}
