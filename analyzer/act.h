@@ -50,7 +50,7 @@ struct action {
 	uint64_t cgroup_id;
 	enum wire_knob knob;
 	int64_t expected, wanted; /* as leased */
-	int64_t old_value, value; /* as reported; WIRE_ANY_VALUE until then */
+	int64_t old_value, value; /* found, and set: as reported; WIRE_ANY_VALUE until then */
 	char reason[WIRE_NAME];
 	char detail[WIRE_NAME * 2];
 	unsigned step;

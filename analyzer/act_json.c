@@ -22,7 +22,7 @@ static json_t *verified(int v)
 /* `value` is what is, was or will be set; wire's special values never stand there. */
 json_t *action_to_json(const struct action *x)
 {
-	int64_t value = x->state == ACTION_APPLIED ? x->value : x->wanted;
+	int64_t value = isnan(x->applied_s) ? x->wanted : x->value;
 
 	return json_pack(
 		"{s:I, s:I, s:i, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:s, s:s, s:s, s:o, s:o, s:o, "

@@ -89,7 +89,8 @@ void act_report(struct act *a, const char *agent, const struct wire_lease_report
 		return;
 	unasked = x->ending == ACTION_STATES;
 	x->old_value = r->old_value;
-	x->value = r->value;
+	if (isnan(x->applied_s)) /* what is reported at its end is what stands there then */
+		x->value = r->value;
 	if (unasked || r->state == LEASE_YIELDED)
 		snprintf(x->detail, sizeof(x->detail), "%s", r->detail);
 	if (r->state == LEASE_APPLIED) {

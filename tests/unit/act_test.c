@@ -333,6 +333,36 @@ static void nothing_to_change_gives_way_to_the_next(void **state)
 	assert_int_not_equal(only_lease(s), first);
 }
 
+/* What stands there after the end says nothing of what was done. */
+static void ended_action_says_what_it_had_set(void **state)
+{
+	static const int64_t set[] = {600, 100}; /* changed it; found it granted */
+	struct scene *s = *state;
+	const struct action *x;
+	uint64_t id[2];
+
+	add_step(s, "/shop/cart", 600);
+	add_step(s, "/shop/cart/app", 600);
+	s->plan.lease[1].step = 0;
+	s->plan.steps = 1;
+	propose(s);
+	assert_int_equal(act_actions(s->act, &x), 2);
+	for (size_t i = 0; i < 2; i++) {
+		id[i] = x[i].id;
+		answer(s, id[i], LEASE_APPLIED, set[i]);
+	}
+	act_undo(s->act, id[0], s->now_s);
+	for (size_t i = 0; i < 2; i++) {
+		json_t *o;
+
+		answer(s, id[i], LEASE_REVERTED, 100);
+		assert_state(s, id[i], ACTION_REVERTED);
+		o = action_to_json(act_find(s->act, id[i]));
+		assert_int_equal(json_integer_value(json_object_get(o, "value")), set[i]);
+		json_decref(o);
+	}
+}
+
 static void failed_action_is_not_proposed_again_for_an_hour(void **state)
 {
 	struct scene *s = *state;
@@ -559,6 +589,7 @@ int main(void)
 		SCENE(partial_help_outlives_a_refused_next_step),
 		SCENE(refused_step_gives_way_to_the_next),
 		SCENE(nothing_to_change_gives_way_to_the_next),
+		SCENE(ended_action_says_what_it_had_set),
 		SCENE(failed_action_is_not_proposed_again_for_an_hour),
 		SCENE(healthy_hold_is_lifted_on_trial),
 		SCENE(trouble_that_returns_is_treated_again_for_longer),
