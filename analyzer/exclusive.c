@@ -14,15 +14,11 @@
 struct work {
 	const struct frame *f;
 	const struct graph *g;
+	const struct traffic *t;
 	const struct lens *lens;
 	struct exclusive *x;
-	float **server;  /* [entities] of a service, NULL where unknown */
-	float **client;  /* [entities] of an edge, NULL where unknown */
-	double *rate;    /* [entities] normal requests per second, 0 where unknown */
-	double *calls;   /* [entities] of an edge: calls per request of its caller */
-	uint32_t *order; /* [services] callees before callers */
-	uint32_t *place; /* [entities] of a service: its place in that order */
-	long services;
+	float **server; /* [entities] of a service, NULL where unknown */
+	float **client; /* [entities] of an edge, NULL where unknown */
 };
 
 static float *column(const struct work *k, uint32_t entity, const char *metric)
@@ -52,26 +48,6 @@ static double usual_of(const struct work *k, const float *value)
 		return NAN;
 	memcpy(k->f->scratch, value, k->f->normals * sizeof(*value));
 	return frame_median(k->f->scratch, k->f->normals);
-}
-
-static void read_rates(struct work *k)
-{
-	for (uint32_t i = 0; i < k->g->entities; i++) {
-		float *rate = column(k, i, "requests_per_s");
-		double normal = normal_of(k, rate);
-
-		k->rate[i] = normal > 0 ? normal : 0;
-		free(rate);
-	}
-	for (uint32_t i = 0; i < k->g->entities; i++) {
-		const struct entity *e = &k->g->entity[i];
-		double sum = 0;
-
-		for (uint32_t j = 0; j < e->ins; j++)
-			sum += k->rate[e->in[j]];
-		if (k->rate[i] == 0)
-			k->rate[i] = sum;
-	}
 }
 
 /* The largest of the in-edges' values stands for a service that has none of its own. */
@@ -113,48 +89,12 @@ static void read_edge(struct work *k, uint32_t edge)
 {
 	const struct entity *e = &k->g->entity[edge];
 	const float *callee = k->server[e->callee];
-	double caller_rate = k->rate[e->caller], rate = k->rate[edge];
 
 	k->client[edge] = column(k, edge, k->lens->client);
-	if (!k->client[edge] && callee && k->place[e->callee] < k->place[e->caller]) {
+	if (!k->client[edge] && callee && traffic_leads_on(k->t, edge)) {
 		k->client[edge] = malloc((k->f->total + 1) * sizeof(float));
 		if (k->client[edge])
 			memcpy(k->client[edge], callee, k->f->total * sizeof(float));
-	}
-	k->calls[edge] = caller_rate > 0 && rate > 0 ? rate / caller_rate : 1;
-}
-
-/*
- * How much of a call's latency its caller's statistic sees. A call made on a tenth
- * of the requests shows in full in their p99, and by a tenth in their mean.
- */
-static double seen(const struct work *k, uint32_t edge)
-{
-	double calls = k->calls[edge];
-
-	return calls >= 1 ? calls : fmin(1, calls / k->lens->tail);
-}
-
-/* Visits per end-to-end request; calls that close a cycle are not followed. */
-static void count_visits(struct work *k, uint32_t entry)
-{
-	double *visits = k->x->visits;
-
-	visits[entry] = 1;
-	if (k->g->entity[entry].kind == ENTITY_EDGE)
-		visits[k->g->entity[entry].callee] = 1;
-	for (long i = k->services; i-- > 0;) {
-		const struct entity *caller = &k->g->entity[k->order[i]];
-
-		for (uint32_t j = 0; j < caller->outs; j++) {
-			uint32_t edge = caller->out[j], callee = k->g->entity[edge].callee;
-
-			if (edge == entry)
-				continue;
-			visits[edge] = visits[k->order[i]] * seen(k, edge);
-			if (k->place[callee] < i)
-				visits[callee] += visits[edge];
-		}
 	}
 }
 
@@ -169,7 +109,7 @@ static bool in_parallel(const struct work *k, uint32_t service)
 		double normal = normal_of(k, k->client[edge]);
 
 		if (normal > 0 && k->g->entity[edge].callee != service)
-			sum += fmin(1, k->calls[edge]) * normal;
+			sum += fmin(1, k->t->calls[edge]) * normal;
 	}
 	return sum > PARALLEL_RATIO * normal_of(k, k->server[service]);
 }
@@ -183,7 +123,8 @@ static void explain_call(const struct work *k, uint32_t edge, bool parallel, flo
 {
 	const float *client = k->client[edge];
 	const struct entity *e = &k->g->entity[edge];
-	float usual = (float)usual_of(k, client), share = (float)seen(k, edge), *rate;
+	float usual = (float)usual_of(k, client), *rate;
+	float share = (float)traffic_seen(k->t, edge, k->lens->tail);
 
 	if (!client || e->caller == e->callee)
 		return;
@@ -293,16 +234,14 @@ static void judge_edge(struct work *k, uint32_t edge)
 	free(gap);
 }
 
-static int measure(struct work *k, uint32_t entry)
+static int measure(struct work *k)
 {
 	bool any = false;
 	int error = 0;
 
-	read_rates(k);
-	for (long i = 0; i < k->services; i++) {
-		k->place[k->order[i]] = (uint32_t)i;
-		read_service(k, k->order[i]);
-	}
+	for (uint32_t i = 0; i < k->g->entities; i++)
+		if (k->g->entity[i].kind == ENTITY_SERVICE)
+			read_service(k, i);
 	for (uint32_t i = 0; i < k->g->entities; i++) {
 		if (k->g->entity[i].kind == ENTITY_EDGE)
 			read_edge(k, i);
@@ -310,7 +249,7 @@ static int measure(struct work *k, uint32_t entry)
 	}
 	if (!any)
 		return -ENODATA;
-	count_visits(k, entry);
+	traffic_visits(k->t, k->lens->tail, k->x->visits);
 	for (uint32_t i = 0; !error && i < k->g->entities; i++) {
 		const struct entity *e = &k->g->entity[i];
 
@@ -322,8 +261,9 @@ static int measure(struct work *k, uint32_t entry)
 	return error;
 }
 
-static void measure_entry(struct work *k, uint32_t entry)
+static void measure_entry(struct work *k)
 {
+	uint32_t entry = k->t->entry;
 	bool edge = k->g->entity[entry].kind == ENTITY_EDGE;
 	const float *value = edge ? k->client[entry] : k->server[entry];
 	struct shift s;
@@ -332,29 +272,22 @@ static void measure_entry(struct work *k, uint32_t entry)
 		k->x->end_to_end = s.observed - s.normal;
 }
 
-int exclusive_open(
-	struct exclusive *x, const struct frame *f, const struct lens *lens, uint32_t entry)
+int exclusive_open(struct exclusive *x, const struct frame *f, const struct lens *lens,
+	const struct traffic *t)
 {
 	const struct graph *g = &f->r->graph;
 	size_t n = g->entities;
-	struct work k = {.f = f, .g = g, .lens = lens, .x = x};
+	struct work k = {.f = f, .g = g, .t = t, .lens = lens, .x = x};
 	int error = -ENOMEM;
 
 	*x = (struct exclusive){
 		.part = calloc(n, sizeof(*x->part)), .visits = calloc(n, sizeof(*x->visits))};
 	k.server = calloc(n, sizeof(*k.server));
 	k.client = calloc(n, sizeof(*k.client));
-	k.calls = calloc(n, sizeof(*k.calls));
-	k.rate = calloc(n, sizeof(*k.rate));
-	k.order = calloc(n, sizeof(*k.order));
-	k.place = calloc(n, sizeof(*k.place));
-	if (x->part && x->visits && k.server && k.client && k.calls && k.rate && k.order &&
-		k.place) {
-		k.services = graph_order(g, k.order, NULL);
-		error = k.services < 0 ? -ENOMEM : measure(&k, entry);
-	}
+	if (x->part && x->visits && k.server && k.client)
+		error = measure(&k);
 	if (!error)
-		measure_entry(&k, entry);
+		measure_entry(&k);
 	else
 		exclusive_close(x);
 	for (size_t i = 0; i < n; i++) {
@@ -365,10 +298,6 @@ int exclusive_open(
 	}
 	free(k.server);
 	free(k.client);
-	free(k.calls);
-	free(k.rate);
-	free(k.order);
-	free(k.place);
 	return error;
 }
 

@@ -11,6 +11,7 @@
 #define SAGE_ANALYZER_EXCLUSIVE_H
 
 #include "analyzer/frame.h"
+#include "analyzer/traffic.h"
 
 /* Which statistic is looked at. */
 struct lens {
@@ -33,12 +34,9 @@ struct exclusive {
 	double end_to_end; /* rise of the entry's own value, may be below 0 */
 };
 
-/*
- * Measure through one lens, for the requests that enter at `entry` (a service's or an edge's
- * number). Returns 0, -ENODATA when the lens has no column, or -ENOMEM.
- */
-int exclusive_open(
-	struct exclusive *x, const struct frame *f, const struct lens *lens, uint32_t entry);
+/* Measure through one lens. Returns 0, -ENODATA when the lens has no column, or -ENOMEM. */
+int exclusive_open(struct exclusive *x, const struct frame *f, const struct lens *lens,
+	const struct traffic *t);
 void exclusive_close(struct exclusive *x);
 
 #endif

@@ -284,15 +284,16 @@ static int read_rate(struct suspicion *s)
 
 static int measure(struct suspicion *s)
 {
-	for (size_t l = 0; l < s->lenses; l++) {
-		int error = exclusive_open(&s->seen[l], s->f, &s->lens[l], s->entry);
+	int error = traffic_open(&s->traffic, s->f, s->entry);
 
-		if (error == -ENODATA)
+	for (size_t l = 0; !error && l < s->lenses; l++) {
+		error = exclusive_open(&s->seen[l], s->f, &s->lens[l], &s->traffic);
+		if (error == -ENODATA) {
 			s->lenses = l;
-		else if (error)
-			return error;
+			error = 0;
+		}
 	}
-	return read_rate(s);
+	return error ? error : read_rate(s);
 }
 
 static int read_symptoms(struct suspicion *s)
@@ -358,6 +359,7 @@ void suspicion_close(struct suspicion *s)
 {
 	for (size_t l = 0; l < SUSPICION_LENSES; l++)
 		exclusive_close(&s->seen[l]);
+	traffic_close(&s->traffic);
 	free(s->suspect);
 	s->suspect = NULL;
 }

@@ -28,6 +28,7 @@ struct suspicion {
 	uint32_t entry;                     /* where requests come in: an edge or a service */
 	uint32_t front;                     /* the service behind it */
 	char name[SUSPICION_LENSES][4][32]; /* metric names of the lenses */
+	struct traffic traffic;
 	struct lens lens[SUSPICION_LENSES];
 	struct exclusive seen[SUSPICION_LENSES];
 	size_t lenses;           /* 0: this recording has no latencies along the way */
