@@ -7,6 +7,7 @@
 
 #define EVIDENCES 24
 #define EXPLAINED 3 /* candidates */
+#define ERROR_FLOOR_RATIO 0.005
 
 const char *evidence_of_gap(const struct suspicion *s, uint32_t edge)
 {
@@ -42,13 +43,13 @@ void evidence_add(struct diagnosis *d, uint32_t entity, const char *metric, cons
 }
 
 /* Evidence is what was measured: false when there is no such series. */
-static bool add_series(
-	struct diagnosis *d, const struct suspicion *s, uint32_t entity, const char *metric)
+static bool add_series(struct diagnosis *d, const struct suspicion *s, uint32_t entity,
+	const char *metric, double floor)
 {
 	float *value = metric ? malloc((s->f->total + 1) * sizeof(*value)) : NULL;
 	struct shift shift;
 	bool known = value && frame_gather(s->f, entity, metric, value) &&
-		     frame_shift(s->f, value, s->lens[0].floor, &shift);
+		     frame_shift(s->f, value, floor, &shift);
 
 	free(value);
 	if (known)
@@ -62,10 +63,11 @@ static void add_latency(struct diagnosis *d, const struct suspicion *s, uint32_t
 	const struct entity *e = &s->f->r->graph.entity[service];
 	const struct lens *l = &s->lens[0];
 
-	if (add_series(d, s, service, l->server))
+	if (add_series(d, s, service, l->server, l->floor))
 		return;
 	for (uint32_t i = 0; i < e->ins; i++)
-		if (add_series(d, s, e->in[i], l->server) || add_series(d, s, e->in[i], l->client))
+		if (add_series(d, s, e->in[i], l->server, l->floor) ||
+			add_series(d, s, e->in[i], l->client, l->floor))
 			return;
 }
 
@@ -92,15 +94,17 @@ static void add_gap(struct diagnosis *d, const struct suspicion *s, uint32_t edg
 		evidence_add(d, edge, l->network, &gap->shift);
 		return;
 	}
-	add_series(d, s, edge, l->client);
-	if (!add_series(d, s, edge, l->server))
-		add_series(d, s, s->f->r->graph.entity[edge].callee, l->server);
+	add_series(d, s, edge, l->client, l->floor);
+	if (!add_series(d, s, edge, l->server, l->floor))
+		add_series(d, s, s->f->r->graph.entity[edge].callee, l->server, l->floor);
 }
 
 static void add_service_evidence(struct diagnosis *d, const struct suspicion *s, uint32_t service)
 {
 	const struct suspect *p = &s->suspect[service];
 
+	if (p->failures > 0)
+		add_series(d, s, service, "error_ratio", ERROR_FLOOR_RATIO);
 	if (s->lenses) {
 		add_own_part(d, s, service);
 		if (p->edge != GRAPH_NONE)

@@ -28,7 +28,9 @@ static void fill_candidate(struct candidate *c, const struct suspicion *s, uint3
 		.score = p->score,
 		.restored = NAN,
 		.met = NAN};
-	if (moved->strength > 0)
+	if (p->fails)
+		copy_name(c->metric, "error_ratio");
+	else if (moved->strength > 0)
 		copy_name(c->metric, moved->metric);
 	else
 		copy_name(c->metric,

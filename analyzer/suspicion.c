@@ -6,11 +6,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "analyzer/failures.h"
+
+#define ERROR_METRIC "error_ratio"
 #define LATENCY_FLOOR_US 30
 #define ERROR_FLOOR_RATIO 0.005
 #define CALLEE_FIRST 1.3     /* a gap between two services is the callee's, all else equal */
 #define COMPARABLE 0.2       /* gaps from this share of the largest on have one cause in common */
 #define STARVED_BONUS 0.25   /* for a service whose CPU counters moved */
+#define FAILURES_ALONE 0.5   /* share of a guilt: who fails fast lacks no resource */
 #define LEAST_RISE 0.05      /* of the target: less does not make one missed */
 #define SURGE_RATIO 1.2      /* requests below this times the normal are no surge, */
 #define SURGE_FULL_RATIO 1.5 /* from this on they are one for certain */
@@ -61,7 +65,7 @@ static void add_latency_lens(struct suspicion *s, size_t statistic)
 
 static void add_error_lens(struct suspicion *s)
 {
-	static const char *const name = "error_ratio";
+	static const char *const name = ERROR_METRIC;
 
 	s->lens[s->lenses++] = (struct lens){
 		.server = name, .client = name, .tail = 1, .floor = ERROR_FLOOR_RATIO};
@@ -93,7 +97,7 @@ static void choose_lenses(struct suspicion *s, const char *slo_metric)
 {
 	size_t first;
 
-	if (!strcmp(slo_metric, "error_ratio")) {
+	if (!strcmp(slo_metric, ERROR_METRIC)) {
 		add_error_lens(s);
 		return;
 	}
@@ -126,21 +130,15 @@ static double whole_rise(const struct suspicion *s, const struct exclusive *x)
 	return fmax(fmax(sum, x->end_to_end), LEAST_RISE * fabs(s->target));
 }
 
-static void add_shares(struct suspicion *s, double *gap)
+static void add_shares(const struct suspicion *s, double *share)
 {
 	const struct graph *g = &s->f->r->graph;
 
 	for (size_t l = 0; l < s->lenses; l++) {
 		double whole = whole_rise(s, &s->seen[l]) * (double)s->lenses;
 
-		for (uint32_t i = 0; whole > 0 && i < g->entities; i++) {
-			double share = counted(&s->seen[l].part[i]) / whole;
-
-			if (g->entity[i].kind == ENTITY_EDGE)
-				gap[i] += share;
-			else
-				s->suspect[i].own += share;
-		}
+		for (uint32_t i = 0; whole > 0 && i < g->entities; i++)
+			share[i] += counted(&s->seen[l].part[i]) / whole;
 	}
 }
 
@@ -257,7 +255,8 @@ static void score(struct suspect *p, double missing)
 
 	for (size_t i = 0; i < sizeof(local) / sizeof(*local); i++)
 		p->symptom = fmax(p->symptom, p->moved[local[i]].strength);
-	p->resource = symptom_resource(p->moved, p->own, p->between);
+	p->fails = p->failures > FAILURES_ALONE * (p->own + p->between);
+	p->resource = p->fails ? RESOURCE_CODE : symptom_resource(p->moved, p->own, p->between);
 	p->score = (p->own + p->between) * (0.75 + 0.25 * p->symptom);
 	p->score += (0.1 + 0.4 * missing) * p->symptom;
 }
@@ -315,21 +314,45 @@ static int read_symptoms(struct suspicion *s)
 	return error;
 }
 
+/* Errors of a target that counts errors are where they are made already. */
+static int find_shares(struct suspicion *s, double *share)
+{
+	const struct graph *g = &s->f->r->graph;
+	double *handed = calloc(g->entities, sizeof(*handed));
+	int error = handed ? 0 : -ENOMEM;
+
+	if (handed) {
+		add_shares(s, share);
+		if (strcmp(s->lens[0].client, ERROR_METRIC))
+			error = failures_hand_down(s->f, &s->traffic, share, handed);
+		for (uint32_t i = 0; i < g->entities; i++) {
+			if (g->entity[i].kind != ENTITY_SERVICE)
+				continue;
+			s->suspect[i].own = share[i];
+			s->suspect[i].failures = handed[i];
+			share[i] = 0;
+		}
+	}
+	free(handed);
+	return error;
+}
+
 static int judge(struct suspicion *s)
 {
 	const struct graph *g = &s->f->r->graph;
-	double *gap = calloc(g->entities, sizeof(*gap)), missing;
-	int error = gap ? read_symptoms(s) : -ENOMEM;
+	double *share = calloc(g->entities, sizeof(*share)), missing;
+	int error = share ? read_symptoms(s) : -ENOMEM;
 
+	if (!error && s->lenses)
+		error = find_shares(s, share);
 	if (!error) {
-		add_shares(s, gap);
-		share_out_gaps(s, gap);
+		share_out_gaps(s, share);
 		missing = 1 - found(s);
 		for (uint32_t i = 0; i < g->entities; i++)
 			if (g->entity[i].kind == ENTITY_SERVICE)
 				score(&s->suspect[i], missing);
 	}
-	free(gap);
+	free(share);
 	return error;
 }
 
