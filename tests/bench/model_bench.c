@@ -1,7 +1,8 @@
 /*
  * What the model costs: training and diagnosis of made-up applications of 28, 100 and 1,024
  * services with 150 and 600 windows, beside the sgemm peak of the machine in the same run. Each
- * case has a process of its own, so that its peak memory is its own.
+ * case has a process of its own, so that its peak memory is its own. Before that, single layers
+ * beside sgemm, and a training beside PyTorch.
  */
 #include <argp.h>
 #include <jansson.h>
@@ -18,6 +19,7 @@
 #include "tests/bench/arguments.h"
 #include "tests/bench/contest.h"
 #include "tests/bench/flops.h"
+#include "tests/bench/layers.h"
 #include "tests/bench/output.h"
 #include "tests/bench/peak.h"
 #include "tests/bench/synthetic.h"
@@ -369,7 +371,7 @@ int main(int argc, char **argv)
 	static const struct argp argp = {
 		option, parse, NULL, "Measure training and diagnosis.", NULL, NULL, NULL};
 	struct options o = {.seconds = 80, .epochs = 10, .rounds = 3};
-	json_t *rows = json_array(), *contest = NULL, *model;
+	json_t *rows = json_array(), *contest = NULL, *layers, *model;
 	double one, all;
 	int err;
 
@@ -380,6 +382,7 @@ int main(int argc, char **argv)
 	printf("model: %u threads; sgemm peak %.0f GFLOP/s with 1 thread, %.0f with %u (kernels: "
 	       "%s)\n",
 		cpus(), one, all, cpus(), peak_kernels());
+	layers = layers_run();
 	if (o.rounds >= 1)
 		contest = contest_run(&(struct contest_options){.epochs = (unsigned)o.epochs,
 			.rounds = (unsigned)o.rounds,
@@ -388,11 +391,14 @@ int main(int argc, char **argv)
 	err = run_cases(rows, o.seconds, all);
 	printf("all steps: seconds for the usual number, from the steps done in the time there "
 	       "was; *: the planted service was not first\n");
-	model = json_pack("{s:i, s:f, s:f, s:s, s:O}", "threads", (int)cpus(), "peak_gflops_1", one,
-		"peak_gflops", all, "kernels", peak_kernels(), "cases", rows);
+	model = json_pack("{s:i, s:f, s:f, s:s, s:O, s:o*}", "threads", (int)cpus(),
+		"peak_gflops_1", one, "peak_gflops", all, "kernels", peak_kernels(), "cases", rows,
+		"layers", layers);
 	if (contest)
 		json_object_set_new(model, "training", contest);
 	else if (o.rounds >= 1)
+		err = -1;
+	if (!layers)
 		err = -1;
 	if (!err && o.json)
 		err = output_json(o.json, "model", model);

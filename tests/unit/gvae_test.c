@@ -33,14 +33,18 @@ static float *normals(struct random *random, size_t count)
 	return out;
 }
 
-/* A chain of two with random z-scores; the last column of the second row was not measured. */
+/*
+ * A chain of two with random z-scores; the last column of the second row was not measured. One
+ * layer is wide enough for a gradient with inputs as lanes.
+ */
 static void fixture_open(struct fixture *f)
 {
 	struct random random;
 	uint32_t columns;
 
 	system_record(&f->r, &(struct system){.services = 2, .windows = 16, .seed = 3});
-	assert_int_equal(gvae_open(&f->g, &f->r, f->r.slo, NULL, 4, 2), 0);
+	assert_int_equal(gvae_open(&f->g, &f->r, f->r.slo, NULL, 8, 2), 0);
+	assert_true(f->g.encoder[1].shape.inputs > KERNELS_TILE);
 	columns = f->g.xs + f->g.ys;
 	f->work = gvae_work_new(&f->g);
 	random_init(&random, 4, 0);
@@ -49,7 +53,7 @@ static void fixture_open(struct fixture *f)
 	f->data = normals(&random, (size_t)ROWS * columns);
 	f->measured = normals(&random, (size_t)ROWS * f->g.ys);
 	for (size_t i = 0; i < f->g.parameters; i++)
-		f->weights[i] *= 0.4F;
+		f->weights[i] *= 0.28F;
 	for (size_t i = 0; i < ROWS * (size_t)f->g.ys; i++)
 		f->measured[i] = 1;
 	f->measured[2 * f->g.ys - 1] = 0;

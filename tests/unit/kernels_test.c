@@ -13,6 +13,7 @@
 #define TILE KERNELS_TILE
 #define MOST_UNITS 37
 #define TILES 3
+#define MANY_TILES 18 /* more than inputs are turned over of at once */
 #define WEIGHTS (MOST_UNITS * MOST_UNITS)
 
 /* Sizes around those of blocks, of every width of vectors. */
@@ -22,7 +23,8 @@ static const size_t sizes[] = {1, 2, 3, 4, 5, 7, 8, 12, 13, 25, MOST_UNITS};
 /* Numbers of a size for all that a layer needs. */
 struct layer {
 	float w[WEIGHTS], b[MOST_UNITS], dw[WEIGHTS], db[MOST_UNITS];
-	float x[TILES * MOST_UNITS * TILE], y[TILES * MOST_UNITS * TILE], out[MOST_UNITS * TILE];
+	float x[MANY_TILES * MOST_UNITS * TILE], y[MANY_TILES * MOST_UNITS * TILE];
+	float out[MOST_UNITS * TILE];
 };
 
 static void fill(struct layer *l)
@@ -33,8 +35,8 @@ static void fill(struct layer *l)
 	random_init(&random, 5, 0);
 	random_normals(&random, l->w, WEIGHTS);
 	random_normals(&random, l->b, MOST_UNITS);
-	random_normals(&random, l->x, TILES * MOST_UNITS * TILE);
-	random_normals(&random, l->y, TILES * MOST_UNITS * TILE);
+	random_normals(&random, l->x, MANY_TILES * MOST_UNITS * TILE);
+	random_normals(&random, l->y, MANY_TILES * MOST_UNITS * TILE);
 }
 
 static void assert_near(const struct kernels *k, float is, double should)
@@ -75,7 +77,8 @@ static void check_backward(
 }
 
 /* What was in the gradient stays in the sum. */
-static void check_gradient(const struct kernels *k, struct layer *l, size_t ins, size_t outs)
+static void check_gradient(
+	const struct kernels *k, struct layer *l, size_t tiles, size_t ins, size_t outs)
 {
 	struct kernels_tiles x = {l->x, MOST_UNITS * TILE}, y = {l->y, MOST_UNITS * TILE};
 
@@ -83,14 +86,14 @@ static void check_gradient(const struct kernels *k, struct layer *l, size_t ins,
 		l->dw[i] = 1;
 	for (size_t o = 0; o < outs; o++)
 		l->db[o] = 2;
-	k->gradient(l->dw, l->db, y, x, TILES, ins, outs);
+	k->gradient(l->dw, l->db, y, x, tiles, ins, outs);
 	for (size_t o = 0; o < outs; o++) {
 		double bias = 2;
 
 		for (size_t i = 0; i <= ins; i++) {
 			double sum = 1;
 
-			for (size_t at = 0; at < TILES * TILE; at++) {
+			for (size_t at = 0; at < tiles * TILE; at++) {
 				size_t lane = at % TILE, tile = at / TILE * MOST_UNITS;
 				double d = (double)l->y[(tile + o) * TILE + lane];
 
@@ -133,8 +136,9 @@ static void check_layers(const struct kernels *k)
 			check_backward(k, l, sizes[i], sizes[i], sizes[o], false);
 			check_backward(k, l, sizes[i], sizes[i] / 2, sizes[o], true);
 			if (sizes[i] * sizes[o] < WEIGHTS)
-				check_gradient(k, l, sizes[i], sizes[o]);
+				check_gradient(k, l, TILES, sizes[i], sizes[o]);
 		}
+	check_gradient(k, l, MANY_TILES, 25, 13);
 	free(l);
 }
 
