@@ -327,6 +327,7 @@ int collect_open(struct collector **out, const struct collect_options *o)
 		open_probes(c);
 		err = open_tables(c);
 	}
+	probe_kernel_done();
 	if (err) {
 		collect_close(c);
 		return err;

@@ -210,10 +210,27 @@ static int map_variables(struct probe *p)
 	return 0;
 }
 
+/* Megabytes, to be read page by page: once for all questions in a row. */
+static struct btf *kernel_btf;
+
+static const struct btf *kernel_types(void)
+{
+	if (!kernel_btf)
+		kernel_btf = btf__load_vmlinux_btf();
+	return kernel_btf;
+}
+
+void probe_kernel_done(void)
+{
+	btf__free(kernel_btf);
+	kernel_btf = NULL;
+}
+
 int probe_load(struct probe *p)
 {
 	int err;
 
+	probe_kernel_done(); /* libbpf reads a copy of its own */
 	speaking = p;
 	err = bpf_object__load(p->object);
 	speaking = NULL;
@@ -385,13 +402,11 @@ int probe_map_next(int map, const void *key, void *next)
 	return bpf_map_get_next_key(map, key, next);
 }
 
-static bool kernel_has(const char *name, unsigned kind)
+static int kernel_type(const char *name, unsigned kind)
 {
-	struct btf *btf = btf__load_vmlinux_btf();
-	bool has = btf && btf__find_by_name_kind(btf, name, kind) > 0;
+	const struct btf *btf = kernel_types();
 
-	btf__free(btf);
-	return has;
+	return btf ? btf__find_by_name_kind(btf, name, kind) : -ENOENT;
 }
 
 bool probe_kernel_has_tracepoint(const char *name)
@@ -399,12 +414,12 @@ bool probe_kernel_has_tracepoint(const char *name)
 	char type[128];
 
 	snprintf(type, sizeof(type), "btf_trace_%s", name);
-	return kernel_has(type, BTF_KIND_TYPEDEF);
+	return kernel_type(type, BTF_KIND_TYPEDEF) > 0;
 }
 
 bool probe_kernel_has_function(const char *name)
 {
-	return kernel_has(name, BTF_KIND_FUNC);
+	return kernel_type(name, BTF_KIND_FUNC) > 0;
 }
 
 bool probe_kernel_has_entry(const char *function)
@@ -412,7 +427,7 @@ bool probe_kernel_has_entry(const char *function)
 	const struct bpf_insn nothing[] = {
 		{.code = BPF_ALU64 | BPF_MOV | BPF_K}, {.code = BPF_JMP | BPF_EXIT}};
 	LIBBPF_OPTS(bpf_prog_load_opts, o, .expected_attach_type = BPF_TRACE_FENTRY);
-	int type = libbpf_find_vmlinux_btf_id(function, BPF_TRACE_FENTRY);
+	int type = kernel_type(function, BTF_KIND_FUNC);
 	int program, link;
 
 	if (type < 0)
@@ -429,10 +444,10 @@ bool probe_kernel_has_entry(const char *function)
 
 int probe_kernel_enum(const char *type, const char *name)
 {
-	struct btf *btf = btf__load_vmlinux_btf();
-	int id = btf ? btf__find_by_name_kind(btf, type, BTF_KIND_ENUM) : -1, value = -ENOENT;
+	int id = kernel_type(type, BTF_KIND_ENUM), value = -ENOENT;
 
 	if (id > 0) {
+		const struct btf *btf = kernel_types();
 		const struct btf_type *t = btf__type_by_id(btf, (unsigned)id);
 		const struct btf_enum *e = btf_enum(t);
 
@@ -441,6 +456,5 @@ int probe_kernel_enum(const char *type, const char *name)
 				value = e[i].val;
 		}
 	}
-	btf__free(btf);
 	return value;
 }

@@ -96,8 +96,14 @@ int probe_map_delete(int map, const void *key);
 /* First key when `key` is NULL, else the next. -ENOENT at the end. */
 int probe_map_next(int map, const void *key, void *next);
 
-/* Whether the running kernel's BTF has this raw tracepoint ("sock_send_length"), or this function.
+/*
+ * Questions about the running kernel's types (its BTF), which are read for the first one and kept
+ * until the next probe_load(). probe_kernel_done() gives their megabytes back when no more are to
+ * come.
  */
+void probe_kernel_done(void);
+
+/* Whether there is this raw tracepoint ("sock_send_length"), or this function. */
 bool probe_kernel_has_tracepoint(const char *name);
 bool probe_kernel_has_function(const char *name);
 
