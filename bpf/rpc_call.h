@@ -20,7 +20,7 @@ static __always_inline void connection_settle(struct rpc_connection *c)
 
 	if (!end || !c->start_ns)
 		return;
-	edge_count(c, c->start_ns, end);
+	rpc_count(c, c->start_ns, end);
 	c->start_ns = 0;
 }
 
@@ -120,6 +120,14 @@ static __always_inline void connection_request(
 	c->request_ns = now;
 }
 
+/* connection_request() for all programs; not static, so that it is verified once. */
+__noinline int rpc_request(struct rpc_connection *c, __u64 now, __u32 v)
+{
+	if (c)
+		connection_request(c, now, v);
+	return 0;
+}
+
 #define LEFT_UNREAD_NS 1000000ULL
 
 /*
@@ -187,7 +195,7 @@ static __always_inline void connection_data(struct rpc_connection *c, struct soc
 		return;
 	}
 	if ((c->role == ROLE_CLIENT) == sending)
-		connection_request(c, now, v);
+		rpc_request(c, now, v);
 	else
 		connection_response(c, sk, now, v);
 }
@@ -203,7 +211,7 @@ static __always_inline void connection_settle_quiet(struct rpc_connection *c, __
 	if (__sync_val_compare_and_swap(&c->end_ns, end, 0) != end)
 		return;
 	__sync_val_compare_and_swap(&c->start_ns, start, 0);
-	edge_count(c, start, end);
+	rpc_count(c, start, end);
 }
 
 /* At a window's end. */

@@ -122,6 +122,14 @@ static __always_inline void connection_refresh(struct rpc_connection *c)
 		ends_publish(c);
 }
 
+/* connection_refresh() for all programs; not static, so that it is verified once. */
+__noinline int rpc_refresh(struct rpc_connection *c)
+{
+	if (c)
+		connection_refresh(c);
+	return 0;
+}
+
 /* The record of a socket that carries data now; NULL when it is not to be captured. */
 static __always_inline struct rpc_connection *connection_of(struct sock *sk)
 {
@@ -133,7 +141,7 @@ static __always_inline struct rpc_connection *connection_of(struct sock *sk)
 			return NULL;
 	}
 	if (c->epoch != epoch)
-		connection_refresh(c);
+		rpc_refresh(c);
 	return c->ignored || c->stream ? NULL : c;
 }
 

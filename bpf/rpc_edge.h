@@ -246,6 +246,14 @@ static __always_inline void edge_count(struct rpc_connection *c, __u64 start_ns,
 		edge_add(e, ns > c->waiting_ns ? ns - c->waiting_ns : 0);
 }
 
+/* edge_count() for all programs; not static, so that it is verified once. */
+__noinline int rpc_count(struct rpc_connection *c, __u64 start_ns, __u64 end_ns)
+{
+	if (c)
+		edge_count(c, start_ns, end_ns);
+	return 0;
+}
+
 /*
  * What a counter has grown by since it was last added. A connection that closes and a window's
  * end may both ask; who comes second with the older value gets a negative rest.

@@ -49,7 +49,7 @@ static __always_inline void connection_check_role(
 	c->start_ns = 0;
 	c->end_ns = 0;
 	connection_set_role(c, role);
-	connection_refresh(c);
+	rpc_refresh(c);
 }
 
 /*
@@ -179,6 +179,12 @@ static __always_inline enum rpc_verdict connection_look_inside(
 	return v;
 }
 
+/* tls_request() for all programs; likewise. */
+__noinline int rpc_tls_request(struct rpc_connection *c, const struct rpc_glance *g)
+{
+	return c && g ? tls_request(c, g) : RPC_NOTHING;
+}
+
 /* By its plaintext where that is to be had, else by its records. */
 static __always_inline enum rpc_verdict connection_glance_tls(
 	struct rpc_connection *c, struct sock *sk, const struct rpc_glance *g, bool sending)
@@ -196,7 +202,7 @@ static __always_inline enum rpc_verdict connection_glance_tls(
 	}
 	if (!g->size)
 		return RPC_NOTHING;
-	v = (c->role == ROLE_CLIENT) == sending ? tls_request(c, g) : tls_response(g);
+	v = (c->role == ROLE_CLIENT) == sending ? rpc_tls_request(c, g) : tls_response(g);
 	connection_ask_nothing(c);
 	if (tls_received && !sending && v == RPC_MESSAGE)
 		tls_await(c, sk);
