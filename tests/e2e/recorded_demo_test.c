@@ -3,28 +3,19 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <cmocka.h>
-#include <jansson.h>
+
+#include "tests/e2e/scored.h"
 
 /* How many of the recording's four incidents `method` has right in `column`. */
 static json_int_t right(const char *method, const char *column)
 {
-	char command[512];
-	json_t *answer, *totals;
+	json_t *totals = scored(SAGE_RECORDING, method);
 	json_int_t count;
-	FILE *f;
 
-	snprintf(command, sizeof(command), "'%s' score '%s' --method %s --json", SAGE_ANALYZER,
-		SAGE_RECORDING, method);
-	f = popen(command, "re");
-	assert_non_null(f);
-	answer = json_loadf(f, 0, NULL);
-	assert_int_equal(pclose(f), 0);
-	totals = json_array_get(json_object_get(answer, "totals"), 0);
 	assert_int_equal(json_integer_value(json_object_get(totals, "cases")), 4);
 	count = json_integer_value(json_object_get(json_object_get(totals, column), "count"));
-	json_decref(answer);
+	json_decref(totals);
 	return count;
 }
 

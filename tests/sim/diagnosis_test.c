@@ -8,11 +8,11 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "tests/e2e/scored.h"
 #include "tests/sim/cases.h"
 
 #define LEAST_RIGHT 0.6 /* of incidents, the service first; chance has 0.1 and less */
@@ -31,24 +31,15 @@ static double ratio(const json_t *totals, const char *column)
 
 static void score(const char *directory, const char *method)
 {
-	char command[512];
-	json_t *answer, *totals;
-	FILE *f;
+	json_t *totals = scored(directory, method);
 
-	snprintf(command, sizeof(command), "'%s' score '%s' --method %s --json", SAGE_ANALYZER,
-		directory, method);
-	f = popen(command, "re");
-	assert_non_null(f);
-	answer = json_loadf(f, 0, NULL);
-	assert_int_equal(pclose(f), 0);
-	totals = json_array_get(json_object_get(answer, "totals"), 0);
 	print_message("%s: right first %.2f, with resource %.2f, false alarms %.2f\n", method,
 		ratio(totals, "top1"), ratio(totals, "resource_top1"),
 		ratio(totals, "false_positives"));
 	assert_true(ratio(totals, "top1") >= LEAST_RIGHT);
 	assert_true(ratio(totals, "resource_top1") >= LEAST_RIGHT);
 	assert_true(ratio(totals, "false_positives") <= MOST_FALSE);
-	json_decref(answer);
+	json_decref(totals);
 }
 
 static void forget(const char *directory)
