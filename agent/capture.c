@@ -311,6 +311,9 @@ static void fill_edge(
 	e->bytes_received = from->bytes_received;
 	e->retransmits = from->retransmits;
 	e->segments_sent = from->segments;
+	e->resets_sent = from->resets_sent;
+	e->resets_received = from->resets_received;
+	e->client_port = from->client_port;
 	e->rtt_us = from->rtt_samples ? (float)((double)from->rtt_us / from->rtt_samples) : NAN;
 	e->connect_us = from->connect_us ? (float)from->connect_us : NAN;
 }
@@ -482,6 +485,8 @@ void capture_support(const struct capture *c,
 		"Redis commands; under TLS without its contents");
 	support_tls(c, line, ctx);
 	line(ctx, "tcp rtt, retransmits", "the socket's own counters, once per window", "");
+	line(ctx, "tcp resets", "tracepoints tcp_send_reset, tcp_receive_reset",
+		"at a server: of connections it has not moved a byte on");
 	line(ctx, "connect time", "from the first SYN to established", "");
 }
 

@@ -58,11 +58,13 @@ struct capture_edge {
 	uint64_t unanswered; /* connections that ended with a call open, DNS queries given up */
 	uint64_t bytes_sent, bytes_received;
 	uint32_t retransmits, segments_sent;
-	float rtt_us;        /* smoothed, mean over connections; NaN = absent */
-	float connect_us;    /* worst in the window; NaN = no connection was opened */
-	struct hist latency; /* first request byte .. last response byte */
-	struct hist self;    /* server: latency less own calls, of calls where that is known */
-	uint32_t operations; /* calls of none of these asked for what could not be told or kept */
+	uint32_t resets_sent, resets_received; /* connections that ended so, or were refused */
+	uint16_t client_port; /* the least of its connections', host byte order; 0 = not known */
+	float rtt_us;         /* smoothed, mean over connections; NaN = absent */
+	float connect_us;     /* worst in the window; NaN = no connection was opened */
+	struct hist latency;  /* first request byte .. last response byte */
+	struct hist self;     /* server: latency less own calls, of calls where that is known */
+	uint32_t operations;  /* calls of none of these asked for what could not be told or kept */
 	const struct capture_operation *operation; /* [operations] */
 };
 

@@ -109,6 +109,8 @@ static json_t *edge(const struct wire_window *w, const struct wire_edge *e)
 	json_object_set_new(o, "retransmit_ratio",
 		json_number_or_null(
 			e->segments_sent ? (double)e->retransmits / e->segments_sent : NAN));
+	json_object_set_new(o, "resets_sent", json_integer(e->resets_sent));
+	json_object_set_new(o, "resets_received", json_integer(e->resets_received));
 	set_latencies(o, e);
 	return o;
 }

@@ -106,6 +106,10 @@ void window_add_edge(struct window *w, const struct containers *c, const struct 
 	to->bytes_received = e->bytes_received;
 	to->retransmits = e->retransmits;
 	to->segments_sent = e->segments_sent;
+	to->resets_sent = e->resets_sent;
+	to->resets_received = e->resets_received;
+	/* Of use to who looks for the other end. */
+	to->client_port = to->peer_container == WIRE_NO_CONTAINER ? e->client_port : 0;
 	to->rtt_us = e->rtt_us;
 	to->connect_us = e->connect_us;
 	to->latency = e->latency;

@@ -11,7 +11,7 @@
 /* One end of a service edge or of a service. Rates are per second. */
 struct calls {
 	struct hist latency;
-	double answered, errors, per_s;
+	double answered, errors, per_s, resets_per_s;
 };
 
 struct edge_sum {

@@ -153,6 +153,16 @@ static struct live_edge *edge_of(
 	return &node->edge;
 }
 
+static void add_port(struct live_edge *into, uint16_t port)
+{
+	if (!port || into->ports == LIVE_PORTS)
+		return;
+	for (unsigned i = 0; i < into->ports; i++)
+		if (into->client_port[i] == port)
+			return;
+	into->client_port[into->ports++] = port;
+}
+
 static int merge_edge(
 	struct live_edge *into, const struct wire_flow *e, const struct wire_bucket *bucket)
 {
@@ -165,6 +175,8 @@ static int merge_edge(
 	into->bytes_received += e->bytes_received;
 	into->retransmits += e->retransmits;
 	into->segments += e->segments_sent;
+	into->resets += (uint64_t)e->resets_sent + e->resets_received;
+	add_port(into, e->client_port);
 	if (isfinite(e->rtt_us)) {
 		double calls = e->latency.total ? (double)e->latency.total : 1;
 

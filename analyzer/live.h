@@ -35,6 +35,8 @@ struct live_options {
 	size_t keep;       /* rows kept in memory */
 };
 
+#define LIVE_PORTS 8 /* of an edge, remembered while its window is open */
+
 struct live_edge_key {
 	uint32_t container, peer; /* numbers in the fleet; peer may be FLEET_NONE */
 	uint16_t port;
@@ -45,9 +47,11 @@ struct live_edge_key {
 /* The calls of one container with one peer at one end, over a model window. */
 struct live_edge {
 	struct live_edge_key key;
-	uint64_t errors, unanswered, bytes_sent, bytes_received, retransmits, segments;
-	double rtt_us_sum, rtt_calls; /* mean = sum / calls */
-	float connect_us;             /* worst; NaN = absent */
+	uint64_t errors, unanswered, bytes_sent, bytes_received, retransmits, segments, resets;
+	double rtt_us_sum, rtt_calls;     /* mean = sum / calls */
+	float connect_us;                 /* worst; NaN = absent */
+	uint16_t client_port[LIVE_PORTS]; /* [ports] of some of its connections */
+	uint8_t ports;
 	struct span latency, self;
 };
 

@@ -113,6 +113,7 @@ static void add_calls(struct calls *into, const struct live_edge *e, double cove
 	into->answered += all;
 	into->errors += failed < all ? failed : all;
 	into->per_s += all / covered_s;
+	into->resets_per_s += (double)e->resets / covered_s;
 }
 
 static void add_to_edge(struct edge_sum *s, const struct live_edge *e, double covered_s)
@@ -186,6 +187,19 @@ static void set_network(struct closing *c, const struct edge_sum *s)
 	}
 }
 
+/*
+ * Each end sees every reset but for those the other has no process for. Most edges never have one:
+ * the column begins with the first.
+ */
+static void set_resets(struct closing *c, const struct edge_sum *s)
+{
+	static const char name[] = "resets_per_s";
+	double per_s = fmax(s->client.resets_per_s, s->server.resets_per_s);
+
+	if (per_s > 0 || series_find(&c->l->recording.series, s->edge, name) != SERIES_NONE)
+		set(c, s->edge, name, per_s);
+}
+
 static void set_edge(struct closing *c, const struct edge_sum *s)
 {
 	const struct calls *seen = s->client.answered > 0 ? &s->client : &s->server;
@@ -200,6 +214,7 @@ static void set_edge(struct closing *c, const struct edge_sum *s)
 		set(c, s->edge, "net_rtt_us", s->rtt_sum / s->rtt_calls);
 	if (s->segments > 0)
 		set(c, s->edge, "net_retransmit_ratio", s->retransmits / s->segments);
+	set_resets(c, s);
 	set(c, s->edge, "connect_p99_us", (double)s->connect_us);
 	if (s->client.answered > 0) {
 		set(c, s->edge, "net_tx_bytes_per_s", s->sent_per_s);

@@ -74,7 +74,10 @@ struct rpc_edge {
 	__u32 retransmits, segments;
 	__u32 connect_us; /* worst; 0 = no connection was opened */
 	__u32 operations; /* that it was broken down into */
-	__u32 pad0;
+	__u32 resets_sent,
+		resets_received; /* connections that ended so, by this end and by the other */
+	__u16 client_port;       /* the least of its connections', host byte order; 0 = none */
+	__u16 pad0;
 	__u32 count[HIST_BUCKETS];
 };
 
@@ -107,7 +110,7 @@ struct rpc_listener {
 };
 
 _Static_assert(sizeof(struct rpc_edge_key) == 56, "read on both sides of a map");
-_Static_assert(sizeof(struct rpc_edge) == 64 + 4 * HIST_BUCKETS, "read on both sides of a map");
+_Static_assert(sizeof(struct rpc_edge) == 72 + 4 * HIST_BUCKETS, "read on both sides of a map");
 _Static_assert(sizeof(struct rpc_operation_key) == 48, "read on both sides of a map");
 _Static_assert(
 	sizeof(struct rpc_operation_calls) == 16 + 4 * HIST_BUCKETS, "read on both sides of a map");

@@ -121,7 +121,9 @@ struct sock_cgroup_data {
 
 struct sock {
 	struct sock_common __sk_common;
+	struct socket *sk_socket; /* NULL once no process has it */
 	__u16 sk_type;
+	int sk_err;        /* not told to a process yet */
 	__u16 sk_protocol; /* 16 bits of its own since 5.6 */
 	struct sk_buff_head sk_receive_queue;
 	struct sock_cgroup_data sk_cgrp_data;

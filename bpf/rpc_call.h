@@ -11,6 +11,7 @@
 
 #include "bpf/rpc_connection.h"
 #include "bpf/rpc_message.h"
+#include "bpf/rpc_reset.h"
 #include "bpf/rpc_thread.h"
 
 /* Count the answered call, if there is one and nobody else has. */
@@ -233,6 +234,8 @@ static __always_inline void connection_opened(struct sock *sk, enum rpc_role rol
 	counters = sock_now(sk);
 	connection_mark(c, &counters);
 	connection_set_role(c, role);
+	if (role == ROLE_CLIENT)
+		connection_own(c); /* who is refused sends nothing that would tell */
 	c->connect_ns = role == ROLE_CLIENT ? now : 0;
 }
 
@@ -285,8 +288,10 @@ static __always_inline void connection_closed(struct sock *sk, bool for_good, __
 			connection_cancel(c, now);
 		}
 	}
-	if (for_good)
+	if (for_good) {
+		reset_expect(c, sk);
 		connection_drop(sk);
+	}
 }
 
 /* inet_sock_set_state: how connections begin and end. */

@@ -106,16 +106,22 @@ static __always_inline struct rpc_connection *connection_adopt(struct sock *sk)
 	return c;
 }
 
-/* Once per window: which cgroup the thread at this end is in now. */
-static __always_inline void connection_refresh(struct rpc_connection *c)
+/* This end is the current thread's. */
+static __always_inline void connection_own(struct rpc_connection *c)
 {
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
 	struct cgroup *cgroup = task_cgroup(task, cgroup_subsystem);
 
-	c->epoch = epoch;
-	c->edge_epoch = 0;
 	c->ignored = BPF_CORE_READ(cgroup, level) == 0;
 	c->key.cgroup_id = BPF_CORE_READ(cgroup, kn, id);
+}
+
+/* Once per window: which cgroup the thread at this end is in now. */
+static __always_inline void connection_refresh(struct rpc_connection *c)
+{
+	c->epoch = epoch;
+	c->edge_epoch = 0;
+	connection_own(c);
 	c->key.peer_cgroup_id = 0;
 	c->tries = 0;
 	if (!c->ignored)

@@ -200,6 +200,19 @@ static __always_inline struct rpc_edge *edge_at(__u32 place)
 	return bpf_map_lookup_elem(&edge_values, &place);
 }
 
+/*
+ * Of an edge's connections the one with the least client port is told: both ends of it do, and the
+ * least of all that a redirected address leads to is the least of those that came to one server.
+ */
+static __always_inline void edge_add_port(const struct rpc_connection *c)
+{
+	__u16 port = c->role == ROLE_CLIENT ? c->local_port : c->peer_port;
+	struct rpc_edge *e = edge_at(c->edge);
+
+	if (e && (!e->client_port || port < e->client_port))
+		e->client_port = port;
+}
+
 /* Where this end's calls are counted in this window; NULL when there is no room. */
 static __always_inline struct rpc_edge *edge_of(struct rpc_connection *c)
 {
@@ -211,6 +224,7 @@ static __always_inline struct rpc_edge *edge_of(struct rpc_connection *c)
 		c->self_edge = NO_EDGE;
 		c->edge_window = window;
 		operations_forget(c);
+		edge_add_port(c);
 		if (c->edge != NO_EDGE && (c->key.peer_cgroup_id || c->tries >= PEER_TRIES))
 			c->edge_epoch = window;
 	}

@@ -79,8 +79,8 @@ const char *wire_lease_state_name(unsigned state)
 
 bool wire_is_version(uint8_t version, uint8_t kind)
 {
-	return version == WIRE_VERSION ||
-	       (kind == WIRE_BATCH && version == WIRE_VERSION_OPERATIONS);
+	return version >= WIRE_VERSION &&
+	       version <= (kind == WIRE_BATCH ? WIRE_VERSION_CONNECTIONS : WIRE_VERSION);
 }
 
 int wire_kind(const void *message, size_t size)

@@ -18,6 +18,7 @@
 
 #define WIRE_VERSION 1
 #define WIRE_VERSION_OPERATIONS 2   /* of a batch that has some */
+#define WIRE_VERSION_CONNECTIONS 3  /* of one that tells of its edges' connections */
 #define WIRE_MAX_MESSAGE (1U << 20) /* bytes on the wire, also NNG_OPT_RECVMAXSZ */
 #define WIRE_MAX_INFLATED (16U << 20)
 #define WIRE_MAX_CONTAINERS 4096  /* per window */
@@ -86,10 +87,12 @@ struct wire_edge {
 	uint64_t bytes_sent, bytes_received;
 	uint32_t retransmits,
 		segments_sent; /* TCP, this end; ratio = retransmits / segments_sent */
-	float rtt_us;          /* smoothed, mean over connections; NaN = absent */
-	float connect_us;      /* worst connect time in the window; NaN = absent */
-	struct hist latency;   /* first request byte .. last response byte */
-	struct hist self; /* server side: latency less time waited on own calls; may be empty */
+	uint32_t resets_sent, resets_received; /* connections that ended so, or were refused */
+	uint16_t client_port; /* the least of its connections', host byte order; 0 = not told */
+	float rtt_us;         /* smoothed, mean over connections; NaN = absent */
+	float connect_us;     /* worst connect time in the window; NaN = absent */
+	struct hist latency;  /* first request byte .. last response byte */
+	struct hist self;     /* server side: latency less time waited on own calls; may be empty */
 };
 
 /* Those of an edge's calls that asked for the same. The rest asked for what is not known. */
@@ -120,6 +123,8 @@ struct wire_flow {
 	uint32_t errors, unanswered;
 	uint64_t bytes_sent, bytes_received;
 	uint32_t retransmits, segments_sent;
+	uint32_t resets_sent, resets_received;
+	uint16_t client_port;
 	float rtt_us, connect_us;
 	struct wire_spread latency, self;
 };

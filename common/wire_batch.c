@@ -42,6 +42,15 @@ static void close_tables(struct wire_tables *t)
 	wire_table_close(&t->addresses);
 }
 
+/* The oldest version that says all there is. */
+static uint8_t version_of(const struct wire_batch *b, const struct wire_budget *size)
+{
+	for (uint32_t i = 0; i < b->windows; i++)
+		if (wire_connections_count(&b->window[i]))
+			return WIRE_VERSION_CONNECTIONS;
+	return size->operations ? WIRE_VERSION_OPERATIONS : WIRE_VERSION;
+}
+
 /* The part that is compressed: tables, then windows. Tells which version of a batch it is. */
 static int put_body(struct wire_writer *body, const struct wire_batch *b, uint8_t *version)
 {
@@ -50,14 +59,16 @@ static int put_body(struct wire_writer *body, const struct wire_batch *b, uint8_
 	struct wire_budget size;
 	int error = check_batch(b, &size);
 
-	*version = size.operations ? WIRE_VERSION_OPERATIONS : WIRE_VERSION;
 	if (!error)
 		error = open_tables(&tables, &size);
 	if (!error) {
+		*version = version_of(b, &size);
 		for (uint32_t i = 0; i < b->windows; i++) {
 			wire_put_window(&columns, &tables, &b->window[i]);
-			if (size.operations)
+			if (*version >= WIRE_VERSION_OPERATIONS)
 				wire_put_operations(&columns, &tables, &b->window[i]);
+			if (*version >= WIRE_VERSION_CONNECTIONS)
+				wire_put_connections(&columns, &b->window[i]);
 		}
 		wire_put_strings(body, &tables.strings);
 		wire_put_addresses(body, &tables.addresses);
@@ -73,7 +84,7 @@ static int put_body(struct wire_writer *body, const struct wire_batch *b, uint8_
 int wire_encode_batch(const struct wire_batch *b, void **out, size_t *size)
 {
 	struct wire_writer body = {0}, w = {0};
-	uint8_t version;
+	uint8_t version = WIRE_VERSION;
 	int error = put_body(&body, b, &version);
 
 	if (!error) {
@@ -131,6 +142,8 @@ static int get_windows(
 		error = wire_get_window(r, t, &left, &b->window[i]);
 		if (!error && version >= WIRE_VERSION_OPERATIONS)
 			error = wire_get_operations(r, t, &left, &b->window[i]);
+		if (!error && version >= WIRE_VERSION_CONNECTIONS)
+			error = wire_get_connections(r, &b->window[i]);
 	}
 	if (!error && (r->bad || wire_reader_left(r)))
 		error = -EBADMSG;

@@ -33,4 +33,9 @@ void wire_put_operations(
 int wire_get_operations(struct wire_reader *r, const struct wire_tables *t,
 	struct wire_budget *left, struct wire_window *w);
 
+/* And for what its edges' connections tell, which follows those. */
+uint32_t wire_connections_count(const struct wire_window *w);
+void wire_put_connections(struct wire_writer *out, const struct wire_window *w);
+int wire_get_connections(struct wire_reader *r, struct wire_window *w);
+
 #endif

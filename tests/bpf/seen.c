@@ -57,6 +57,9 @@ static void add(struct seen *s, const struct capture_edge *e)
 	s->sum.bytes_received += e->bytes_received;
 	s->sum.retransmits += e->retransmits;
 	s->sum.segments_sent += e->segments_sent;
+	s->sum.resets_sent += e->resets_sent;
+	s->sum.resets_received += e->resets_received;
+	s->sum.client_port = e->client_port;
 	s->sum.rtt_us = e->rtt_us;
 	s->sum.connect_us = e->connect_us;
 	hist_merge(&s->sum.latency, &e->latency);

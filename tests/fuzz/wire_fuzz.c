@@ -119,7 +119,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!size)
 		return 0;
 	if (data[0] & 1) {
-		try_body(data[0] & 2 ? WIRE_VERSION_OPERATIONS : WIRE_VERSION, data + 1, size - 1);
+		try_body(data[0] & 4   ? WIRE_VERSION_CONNECTIONS
+			 : data[0] & 2 ? WIRE_VERSION_OPERATIONS
+				       : WIRE_VERSION,
+			data + 1, size - 1);
 		return 0;
 	}
 	data++;

@@ -171,6 +171,41 @@ static void operations_come_back_as_they_went(void **state)
 	free(m.data);
 }
 
+/* With operations in another window of the batch, and without. */
+static void what_connections_tell_comes_back_as_it_went(void **state)
+{
+	(void)state;
+	for (unsigned operations = 0; operations < 2; operations++) {
+		struct wire_window w[2];
+		struct wire_batch got;
+		struct message m;
+
+		for (unsigned i = 0; i < 2; i++)
+			sample_window(&w[i], 10, 30, 100, i);
+		if (operations)
+			sample_operations(&w[0]);
+		w[1].edge[0].client_port = UINT16_MAX;
+		w[1].edge[7].resets_sent = 1;
+		w[1].edge[7].client_port = 1024;
+		w[1].edge[29].resets_received = UINT32_MAX;
+		m = encoded_batch(w, 2);
+		assert_int_equal(*(uint8_t *)m.data, WIRE_VERSION_CONNECTIONS);
+		assert_int_equal(wire_kind(m.data, m.size), WIRE_BATCH);
+		assert_int_equal(wire_decode_batch(m.data, m.size, &got), 0);
+		wire_unfold(&got);
+		for (unsigned i = 0; i < 2; i++)
+			assert_windows_equal(&w[i], &got.window[i]);
+		wire_batch_close(&got);
+		for (size_t size = 0; size < m.size; size++)
+			assert_int_equal(wire_decode_batch(m.data, size, &got), -EBADMSG);
+		*(uint8_t *)m.data = WIRE_VERSION_OPERATIONS; /* read as they were before */
+		assert_int_equal(wire_decode_batch(m.data, m.size, &got), -EBADMSG);
+		for (unsigned i = 0; i < 2; i++)
+			wire_window_close(&w[i]);
+		free(m.data);
+	}
+}
+
 static void what_has_no_operations_is_as_old_analyzers_know_it(void **state)
 {
 	struct wire_window w;
@@ -459,6 +494,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_batch_comes_back_as_it_went),
 		cmocka_unit_test(operations_come_back_as_they_went),
+		cmocka_unit_test(what_connections_tell_comes_back_as_it_went),
 		cmocka_unit_test(what_has_no_operations_is_as_old_analyzers_know_it),
 		cmocka_unit_test(odd_operations_are_not_encoded),
 		cmocka_unit_test(extremes_survive),

@@ -28,6 +28,9 @@ static void unfold_edge(
 	e->bytes_received = f->bytes_received;
 	e->retransmits = f->retransmits;
 	e->segments_sent = f->segments_sent;
+	e->resets_sent = f->resets_sent;
+	e->resets_received = f->resets_received;
+	e->client_port = f->client_port;
 	e->rtt_us = f->rtt_us;
 	e->connect_us = f->connect_us;
 	unfold_hist(&e->latency, &f->latency, bucket);
