@@ -487,6 +487,9 @@ void capture_support(const struct capture *c,
 	line(ctx, "tcp rtt, retransmits", "the socket's own counters, once per window", "");
 	line(ctx, "tcp resets", "tracepoints tcp_send_reset, tcp_receive_reset",
 		"at a server: of connections it has not moved a byte on");
+	line(ctx, "redirected addresses",
+		"the client's address and port, which both ends of a connection agree on",
+		"between nodes, where those are translated too: paired by the number of calls");
 	line(ctx, "connect time", "from the first SYN to established", "");
 }
 

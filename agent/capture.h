@@ -59,7 +59,7 @@ struct capture_edge {
 	uint64_t bytes_sent, bytes_received;
 	uint32_t retransmits, segments_sent;
 	uint32_t resets_sent, resets_received; /* connections that ended so, or were refused */
-	uint16_t client_port; /* the least of its connections', host byte order; 0 = not known */
+	uint16_t client_port; /* the greatest of its connections', host byte order; 0 = not known */
 	float rtt_us;         /* smoothed, mean over connections; NaN = absent */
 	float connect_us;     /* worst in the window; NaN = no connection was opened */
 	struct hist latency;  /* first request byte .. last response byte */

@@ -106,7 +106,10 @@ static int learn_translations(struct closing *c)
 			.client = client,
 			.protocol = e->key.protocol,
 			.port = e->key.port,
+			.local_addr = e->key.local_addr,
 			.peer_addr = e->key.peer_addr,
+			.client_port = e->client_port,
+			.ports = e->ports,
 			.calls = (double)e->latency.total};
 	}
 	translate_learn(&c->l->resolve, end, n, (double)c->w->end_ns / 1e9);

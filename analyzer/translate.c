@@ -8,6 +8,8 @@
 #define NEAR_CALLS 3
 #define FEWEST_CALLS 5 /* fewer agree by chance */
 
+/* ---- by calls */
+
 /* Calls between one service and one target, or one service and one callee. */
 struct flow {
 	const struct translate_end *end; /* the first of them */
@@ -95,7 +97,7 @@ static size_t targets_fitting(const struct flow *arrival, const struct flows *ta
 	return n;
 }
 
-static size_t learn(
+static size_t learn_by_calls(
 	struct resolve *r, const struct flows *targets, const struct flows *arrivals, double now_s)
 {
 	size_t learnt = 0;
@@ -113,14 +115,66 @@ static size_t learn(
 	return learnt;
 }
 
-size_t translate_learn(
-	struct resolve *r, const struct translate_end *end, size_t ends, double now_s)
+/* ---- by connection */
+
+/* In place of a service: the connection is known to go elsewhere than to a virtual address. */
+#define TAKEN (RESOLVE_AMBIGUOUS - 1)
+
+static void add_connections(struct resolve *seen, const struct translate_end *e)
+{
+	const uint8_t *client = e->client ? e->local_addr : e->peer_addr;
+
+	for (unsigned i = 0; i < e->ports; i++)
+		resolve_learn(seen, e->agent, client, e->client_port[i],
+			e->client ? TAKEN : e->service, 0);
+}
+
+/* The service whose server saw one of these connections. */
+static uint32_t service_reached(const struct resolve *seen, const struct translate_end *e)
+{
+	for (unsigned i = 0; i < e->ports; i++) {
+		uint32_t service = resolve_find(seen, e->agent, e->local_addr, e->client_port[i]);
+
+		if (service < TAKEN)
+			return service;
+	}
+	return RESOLVE_UNKNOWN;
+}
+
+static size_t learn_by_connection(
+	struct resolve *r, struct translate_end *end, size_t ends, double now_s)
+{
+	struct resolve seen;
+	size_t learnt = 0;
+
+	resolve_init(&seen);
+	for (size_t i = 0; i < ends; i++)
+		if (!end[i].client || end[i].peer != RESOLVE_UNKNOWN)
+			add_connections(&seen, &end[i]);
+	for (size_t i = 0; i < ends; i++) {
+		uint32_t service = RESOLVE_UNKNOWN;
+
+		if (end[i].client && end[i].peer == RESOLVE_UNKNOWN)
+			service = service_reached(&seen, &end[i]);
+		if (service == RESOLVE_UNKNOWN)
+			continue;
+		resolve_learn(r, end[i].agent, end[i].peer_addr, end[i].port, service, now_s);
+		end[i].peer = service;
+		learnt++;
+	}
+	resolve_clear(&seen);
+	return learnt;
+}
+
+/* ---- both */
+
+size_t translate_learn(struct resolve *r, struct translate_end *end, size_t ends, double now_s)
 {
 	struct flows *targets = calloc(2, sizeof(*targets)), *arrivals;
-	size_t learnt;
+	size_t learnt = learn_by_connection(r, end, ends, now_s);
 
 	if (!targets)
-		return 0;
+		return learnt;
 	arrivals = targets + 1;
 	for (size_t i = 0; i < ends; i++)
 		if (end[i].client && end[i].peer == RESOLVE_UNKNOWN)
@@ -129,7 +183,7 @@ size_t translate_learn(
 		if (!end[i].client && sends_somewhere_unknown(targets, end[i].peer) &&
 			!explained(&end[i], end, ends))
 			add(arrivals, &end[i], same_arrival);
-	learnt = learn(r, targets, arrivals, now_s);
+	learnt += learn_by_calls(r, targets, arrivals, now_s);
 	free(targets);
 	return learnt;
 }

@@ -76,7 +76,7 @@ struct rpc_edge {
 	__u32 operations; /* that it was broken down into */
 	__u32 resets_sent,
 		resets_received; /* connections that ended so, by this end and by the other */
-	__u16 client_port;       /* the least of its connections', host byte order; 0 = none */
+	__u16 client_port;       /* the greatest of its connections', host byte order; 0 = none */
 	__u16 pad0;
 	__u32 count[HIST_BUCKETS];
 };

@@ -201,15 +201,15 @@ static __always_inline struct rpc_edge *edge_at(__u32 place)
 }
 
 /*
- * Of an edge's connections the one with the least client port is told: both ends of it do, and the
- * least of all that a redirected address leads to is the least of those that came to one server.
+ * Of an edge's connections the one with the greatest client port is told: both ends of it do, and
+ * the greatest of all that a redirected address leads to is that of those that came to one server.
  */
 static __always_inline void edge_add_port(const struct rpc_connection *c)
 {
 	__u16 port = c->role == ROLE_CLIENT ? c->local_port : c->peer_port;
 	struct rpc_edge *e = edge_at(c->edge);
 
-	if (e && (!e->client_port || port < e->client_port))
+	if (e && port > e->client_port)
 		e->client_port = port;
 }
 

@@ -88,7 +88,7 @@ struct wire_edge {
 	uint32_t retransmits,
 		segments_sent; /* TCP, this end; ratio = retransmits / segments_sent */
 	uint32_t resets_sent, resets_received; /* connections that ended so, or were refused */
-	uint16_t client_port; /* the least of its connections', host byte order; 0 = not told */
+	uint16_t client_port; /* the greatest of its connections', host byte order; 0 = not told */
 	float rtt_us;         /* smoothed, mean over connections; NaN = absent */
 	float connect_us;     /* worst connect time in the window; NaN = absent */
 	struct hist latency;  /* first request byte .. last response byte */

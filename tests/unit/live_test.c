@@ -188,6 +188,76 @@ static void a_virtual_address_is_learnt_from_its_other_end(void **state)
 	live_clear(&l);
 }
 
+/*
+ * front reaches cart and stock by two virtual addresses, with as many calls: only the connections
+ * tell which is which. One of stock's has the port of one that front has to a known address.
+ */
+static void virtual_addresses_are_told_apart_by_their_connections(void **state)
+{
+	struct wire_window w;
+	struct live l;
+	uint32_t k;
+
+	(void)state;
+	live_init(&l, &two_seconds);
+	for (uint64_t s = 1000; s < 1002; s++) {
+		made_window(&w, s);
+		k = made_container(&w, 11, "front", "app");
+		made_edge(&w, k, WIRE_CLIENT, 1, 98, 8000, 20, 3000)->client_port = 40001;
+		made_edge(&w, k, WIRE_CLIENT, 1, 99, 8000, 20, 3000)->client_port = 40002;
+		made_edge(&w, k, WIRE_CLIENT, 1, 97, 8000, 20, 3000)->client_port = 40003;
+		made_edge(&w, k, WIRE_CLIENT, 1, 4, 9000, 20, 3000)->client_port = 40003;
+		add(&l, "a", &w, NS);
+		made_window(&w, s);
+		k = made_container(&w, 21, "cart", "app");
+		made_edge(&w, k, WIRE_SERVER, 2, 1, 9000, 20, 2000)->client_port = 40002;
+		k = made_container(&w, 22, "stock", "app");
+		made_edge(&w, k, WIRE_SERVER, 3, 1, 9000, 20, 1000)->client_port = 40001;
+		k = made_container(&w, 23, "known", "app");
+		made_edge(&w, k, WIRE_SERVER, 4, 1, 9000, 20, 1000)->client_port = 40003;
+		add(&l, "b", &w, NS);
+	}
+	close_all(&l, NS);
+	assert_near(value(&l, "front->cart", "requests_per_s", 0), 20);
+	assert_near(value(&l, "front->cart", "client_p50_us", 0), 3000);
+	assert_near(value(&l, "front->cart", "server_p50_us", 0), 2000);
+	assert_near(value(&l, "front->stock", "client_p50_us", 0), 3000);
+	assert_near(value(&l, "front->stock", "server_p50_us", 0), 1000);
+	assert_near(value(&l, "front->known", "requests_per_s", 0), 20);
+	assert_near(value(&l, "front->10.0.0.97:8000", "requests_per_s", 0), 20);
+	live_clear(&l);
+}
+
+/* Once at each end; the first begins the column. */
+static void resets_are_a_rate_from_the_first_on(void **state)
+{
+	struct wire_window w;
+	struct live l;
+
+	(void)state;
+	live_init(&l, &two_seconds);
+	for (uint64_t s = 1000; s < 1006; s++) {
+		uint32_t front;
+
+		made_window(&w, s);
+		front = made_container(&w, 11, "front", "app");
+		made_edge(&w, front, WIRE_CLIENT, 1, 2, 9000, 20, 3000)->resets_received =
+			s == 1002 ? 6 : 0;
+		add(&l, "a", &w, NS);
+		made_window(&w, s);
+		made_edge(&w, made_container(&w, 21, "cart", "app"), WIRE_SERVER, 2, 1, 9000, 20,
+			2000)
+			->resets_sent = s == 1002 ? 6 : 0;
+		add(&l, "b", &w, NS);
+	}
+	close_all(&l, NS);
+	assert_int_equal(l.recording.series.windows, 3);
+	assert_true(isnan(value(&l, "front->cart", "resets_per_s", 0)));
+	assert_near(value(&l, "front->cart", "resets_per_s", 1), 3);
+	assert_near(value(&l, "front->cart", "resets_per_s", 2), 0);
+	live_clear(&l);
+}
+
 static void a_window_waits_for_agents_lately_heard_from(void **state)
 {
 	struct live l;
@@ -330,6 +400,8 @@ int main(void)
 		cmocka_unit_test(a_container_named_user_is_the_outside_world),
 		cmocka_unit_test(an_unknown_server_is_named_by_its_address),
 		cmocka_unit_test(a_virtual_address_is_learnt_from_its_other_end),
+		cmocka_unit_test(virtual_addresses_are_told_apart_by_their_connections),
+		cmocka_unit_test(resets_are_a_rate_from_the_first_on),
 		cmocka_unit_test(a_window_waits_for_agents_lately_heard_from),
 		cmocka_unit_test(a_late_window_fills_gaps_and_is_counted),
 		cmocka_unit_test(adding_again_after_closing_changes_nothing),
