@@ -7,6 +7,7 @@
 
 #define EQUAL_SUSPECT 0.5   /* of the first one's score: as guilty */
 #define LESSER_SUSPECT 0.25 /* of the first one's score: guilty if the target is missed without */
+#define LEAST_ALONE 0.08    /* share of the rise: less is noise, however much it is in time */
 #define CULPRITS 3
 
 struct choice {
@@ -105,13 +106,27 @@ static bool still_missed(const struct choice *k)
 	return k->slo->observed - fmin(1, k->found) * rise > k->d->counterfactual.target;
 }
 
+/*
+ * Would the target be missed by what this one adds, had all others been normal? Who shares
+ * a host with a service that lacks CPU may lack some too, and is slower for it.
+ */
+static bool misses_alone(const struct choice *k, const struct candidate *c)
+{
+	double rise = fmax(0, k->slo->observed - k->slo->normal), share = share_of(k, c);
+
+	if (k->d->candidate[0].resource == RESOURCE_CPU &&
+		(c->resource == RESOURCE_CPU || c->resource == RESOURCE_CODE))
+		return false;
+	return share >= LEAST_ALONE && k->slo->normal + share * rise > k->d->counterfactual.target;
+}
+
 static bool is_suspect(const struct choice *k, const struct candidate *c)
 {
 	double first = k->d->candidate[0].score;
 
 	if (c->resource == RESOURCE_WORKLOAD)
 		return false;
-	if (is_equal_suspect(k, c))
+	if (is_equal_suspect(k, c) || misses_alone(k, c))
 		return true;
 	return c->score >= fmax(CULPRITS_LEAST_SCORE, LESSER_SUSPECT * first) && still_missed(k);
 }
@@ -124,6 +139,7 @@ static void choose(struct choice *k)
 {
 	struct diagnosis *d = k->d;
 
+	k->upstream[k->s->front] = true; /* of all, whether or not the calls between were seen */
 	name(k, &d->candidate[0]);
 	if (d->candidate[0].resource == RESOURCE_WORKLOAD) {
 		k->found = 1;
@@ -133,7 +149,7 @@ static void choose(struct choice *k)
 		struct candidate *c = &d->candidate[i], *owner;
 
 		if (!is_suspect(k, c))
-			return;
+			continue;
 		owner = belongs_to(k, c);
 		if (!owner) {
 			name(k, c);

@@ -226,6 +226,30 @@ static void who_waits_for_the_culprit_is_none(void **state)
 	}
 }
 
+/* A tenth of the rise, but the target is missed by it, had the other been normal. */
+static void a_lesser_culprit_that_alone_misses_the_target_is_named(void **state)
+{
+	struct planted p = usual();
+	struct recording r;
+	struct diagnosis d;
+
+	(void)state;
+	p.shape = SHAPE_CHAIN;
+	p.culprit = 5;
+	p.resource = RESOURCE_MEMORY;
+	planted_make(&r, &p);
+	set_in_incident(&r, &p, "s8", "self_p99_us", 9000);
+	set_in_incident(&r, &p, "s8", "self_mean_us", 3500);
+	set_in_incident(&r, &p, "s8", "server_p99_us", 10000);
+	set_in_incident(&r, &p, "s8", "server_mean_us", 4500);
+	assert_int_equal(robust_rank(&d, &r, r.slo, r.truth->from_s, r.truth->to_s, NULL), 0);
+	assert_true(answered(&r, &d, "s5"));
+	assert_true(answered(&r, &d, "s8"));
+	assert_true(d.candidate[1].score < 0.25 * d.candidate[0].score);
+	diagnosis_clear(&d);
+	recording_clear(&r);
+}
+
 static void noise_around_a_tight_target_is_unknown(void **state)
 {
 	struct planted p = usual();
@@ -617,6 +641,7 @@ int main(void)
 		cmocka_unit_test(twenty_windows_of_any_length_are_enough),
 		cmocka_unit_test(two_causes_at_once_are_both_named),
 		cmocka_unit_test(who_waits_for_the_culprit_is_none),
+		cmocka_unit_test(a_lesser_culprit_that_alone_misses_the_target_is_named),
 		cmocka_unit_test(noise_around_a_tight_target_is_unknown),
 		cmocka_unit_test(three_windows_of_history_answer_unknown),
 		cmocka_unit_test(a_met_target_is_healthy),
