@@ -4,13 +4,14 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "analyzer/evidence.h"
 #include "analyzer/premise.h"
 #include "analyzer/prospect.h"
 #include "analyzer/search.h"
 
-#define ROUNDS 3           /* services in an answer, at most */
+#define ROUNDS SEARCH_SET
 #define RESTORED_SHARE 0.8 /* of the target: then the search is done */
 
 static const enum resource item[] = {
@@ -19,6 +20,7 @@ static const enum resource item[] = {
 struct greedy {
 	struct search *s;
 	struct diagnosis *d;
+	struct question *question; /* [services] owned */
 	struct intervention set[ROUNDS];
 	size_t count;
 	struct answer answer; /* with the set */
@@ -27,64 +29,96 @@ struct greedy {
 /* Every service the model knows, with what it restores alone. */
 static int try_alone(struct greedy *y, const struct graph *g)
 {
-	y->d->candidate = calloc((size_t)g->entities + 1, sizeof(*y->d->candidate));
-	if (!y->d->candidate)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < g->entities; i++) {
-		struct intervention one = {.service = i, .resource = RESOURCE_NONE};
-		struct answer a;
+	size_t services = 0;
 
-		if (g->entity[i].kind != ENTITY_SERVICE || search_ask(y->s, &one, 1, &a))
+	y->question = calloc((size_t)g->entities + 1, sizeof(*y->question));
+	y->d->candidate = calloc((size_t)g->entities + 1, sizeof(*y->d->candidate));
+	if (!y->question || !y->d->candidate)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < g->entities; i++)
+		if (g->entity[i].kind == ENTITY_SERVICE)
+			y->question[services++] =
+				(struct question){.set = {{.service = i}}, .count = 1};
+	search_ask_all(y->s, y->question, services);
+	for (size_t i = 0; i < services; i++) {
+		const struct answer *a = &y->question[i].answer;
+
+		if (!y->question[i].known)
 			continue;
-		y->d->candidate[y->d->candidates++] = (struct candidate){.service = i,
-			.resource = RESOURCE_UNKNOWN,
-			.probability = a.probability,
-			.score = search_relief(y->s, &a),
-			.restored = a.restored,
-			.met = a.probability};
+		y->d->candidate[y->d->candidates++] =
+			(struct candidate){.service = y->question[i].set[0].service,
+				.resource = RESOURCE_UNKNOWN,
+				.probability = a->probability,
+				.score = search_relief(y->s, a),
+				.restored = a->restored,
+				.met = a->probability};
 	}
 	return 0;
+}
+
+static struct candidate *candidate_of(const struct greedy *y, uint32_t service)
+{
+	for (size_t i = 0; i < y->d->candidates; i++)
+		if (y->d->candidate[i].service == service)
+			return &y->d->candidate[i];
+	return NULL;
+}
+
+/* The one that restores most together with the set. The first round is answered already. */
+static bool find_next(struct greedy *y, uint32_t *service, struct answer *answer)
+{
+	const struct question *lowest;
+	size_t asked = 0;
+
+	for (size_t i = 0; i < y->d->candidates; i++) {
+		const struct candidate *c = &y->d->candidate[i];
+		struct question *q = &y->question[asked];
+
+		if (c->culprit)
+			continue;
+		*q = (struct question){.count = y->count + 1,
+			.answer = {.restored = c->restored, .probability = c->met},
+			.known = true};
+		memcpy(q->set, y->set, y->count * sizeof(*q->set));
+		q->set[y->count] = (struct intervention){.service = c->service};
+		asked++;
+	}
+	lowest = y->count ? search_lowest(y->s, y->question, asked, y->answer.restored)
+			  : question_lowest(y->question, asked, y->answer.restored);
+	if (!lowest)
+		return false;
+	*service = lowest->set[y->count].service;
+	*answer = lowest->answer;
+	return true;
 }
 
 /* Add the service that lowers the answer most. False when none lowers it. */
 static bool add_service(struct greedy *y)
 {
-	struct answer best = y->answer;
-	struct candidate *chosen = NULL;
+	struct candidate *chosen;
+	uint32_t service;
 
-	for (size_t i = 0; i < y->d->candidates; i++) {
-		struct answer a;
-
-		y->set[y->count] = (struct intervention){.service = y->d->candidate[i].service};
-		if (y->d->candidate[i].culprit || search_ask(y->s, y->set, y->count + 1, &a) ||
-			!(a.restored < best.restored))
-			continue;
-		best = a;
-		chosen = &y->d->candidate[i];
-	}
-	if (!chosen)
+	if (!find_next(y, &service, &y->answer))
 		return false;
+	chosen = candidate_of(y, service);
 	chosen->culprit = true;
 	chosen->score += (double)(ROUNDS - y->count); /* found earlier stands higher */
-	y->set[y->count++] = (struct intervention){.service = chosen->service};
-	y->answer = best;
+	y->set[y->count++] = (struct intervention){.service = service};
 	return true;
 }
 
 /* The one item of a service that restores most. */
 static void blame_resource(struct greedy *y, struct candidate *c)
 {
-	double best = INFINITY;
+	struct question q[sizeof(item) / sizeof(*item)];
+	const struct question *lowest;
 
-	for (size_t i = 0; i < sizeof(item) / sizeof(*item); i++) {
-		struct intervention one = {.service = c->service, .resource = item[i]};
-		struct answer a;
-
-		if (search_ask(y->s, &one, 1, &a) || !(a.restored < best))
-			continue;
-		best = a.restored;
-		c->resource = item[i];
-	}
+	for (size_t i = 0; i < sizeof(item) / sizeof(*item); i++)
+		q[i] = (struct question){
+			.set = {{.service = c->service, .resource = item[i]}}, .count = 1};
+	lowest = search_lowest(y->s, q, sizeof(item) / sizeof(*item), INFINITY);
+	if (lowest)
+		c->resource = lowest->set[0].resource;
 	search_metric(y->s, c->service, c->resource, c->metric);
 }
 
@@ -237,6 +271,7 @@ int faithful_search(struct diagnosis *d, const struct recording *r, const struct
 		err = 0;
 	} else if (!err) {
 		err = search_all(&y, &r->graph);
+		free(y.question);
 		search_close(&s);
 	}
 	if (!err)

@@ -43,30 +43,27 @@ static size_t most_inputs(const struct gvae_net *net, uint32_t count, size_t mos
 	return most;
 }
 
-static size_t most_kept(const struct gvae_net *net, uint32_t count, size_t tiles, size_t most)
+static size_t most_kept(const struct gvae_net *net, uint32_t count, size_t most)
 {
 	for (uint32_t i = 0; i < count; i++) {
-		size_t kept = mlp_activations(&net[i].shape, tiles);
+		size_t kept = mlp_activations(&net[i].shape, 1);
 
 		most = kept > most ? kept : most;
 	}
 	return most;
 }
 
-int model_run_open(struct model_run *run, const struct gvae *g, size_t tiles)
+int model_run_open(struct model_run *run, const struct gvae *g)
 {
-	size_t inputs = most_inputs(g->encoder, g->entities, 1), lanes = tiles * TILE;
-	size_t kept = most_kept(g->encoder, g->entities, tiles, 1), state = lanes * gvae_state(g);
-	size_t floats;
+	size_t inputs = most_inputs(g->encoder, g->entities, 1);
+	size_t kept = most_kept(g->encoder, g->entities, 1), state = TILE * (size_t)gvae_state(g);
 
-	inputs = lanes * most_inputs(g->decoder, g->nodes, inputs);
-	kept = most_kept(g->decoder, g->nodes, tiles, kept);
-	floats = state + inputs + kept + lanes * GVAE_LATENT;
-	run->tiles = tiles;
-	run->state = aligned_alloc(64, floats * sizeof(float));
+	inputs = TILE * most_inputs(g->decoder, g->nodes, inputs);
+	kept = most_kept(g->decoder, g->nodes, kept);
+	run->state =
+		aligned_alloc(64, (state + inputs + kept + TILE * GVAE_LATENT) * sizeof(float));
 	if (!run->state)
 		return -ENOMEM;
-	memset(run->state, 0, state * sizeof(float));
 	run->x = run->state + state;
 	run->kept = run->x + inputs;
 	run->out = run->kept + kept;
@@ -79,40 +76,46 @@ void model_run_close(struct model_run *run)
 	memset(run, 0, sizeof(*run));
 }
 
-void model_run_windows(
-	struct model_run *run, const struct model_view *v, const size_t *row, size_t count)
+void model_run_column(struct model_run *run, const struct model_view *v, const size_t *row,
+	size_t count, uint32_t column)
 {
-	for (uint32_t c = 0; c < v->g->xs + v->g->ys; c++)
-		for (size_t i = 0; i < TILE; i++)
-			run->state[c * TILE + i] = model_view_cell(v, row[i < count ? i : 0], c);
+	float *to = run->state + (size_t)column * TILE;
+
+	for (size_t i = 0; i < TILE; i++)
+		to[i] = i < count ? model_view_cell(v, row[i], column) : to[0];
 }
 
-void model_decode(const struct model *m, struct model_run *run, const bool *which)
+static void infer(const struct model *m, struct model_run *run, const float *state,
+	const struct gvae_net *net, float *out)
+{
+	memset(out, 0, GVAE_LATENT * TILE * sizeof(*out));
+	if (net->shape.inputs)
+		gvae_apply(&m->g, net, m->weights, state, 1, true, run->x, run->kept, out);
+}
+
+void model_infer(const struct model *m, struct model_run *run, uint32_t z, float *out)
+{
+	infer(m, run, run->state, &m->g.encoder[z], out);
+}
+
+void model_infer_prior(
+	const struct model *m, struct model_run *run, const float *normal, uint32_t z, float *out)
+{
+	infer(m, run, normal, &m->g.prior[z], out);
+}
+
+/* Every node, callees first, from the measured X and the latents in run->state. */
+static void decode(const struct model *m, struct model_run *run)
 {
 	const struct gvae *g = &m->g;
-	size_t width = TILE * (size_t)gvae_state(g);
 
 	for (uint32_t n = 0; n < g->nodes; n++) {
 		const struct gvae_net *d = &g->decoder[n];
-		size_t outs = TILE * (size_t)d->shape.outputs;
 
-		if (which && !which[n])
-			continue;
-		gvae_apply(g, d, m->weights, run->state, run->tiles, false, run->x, run->kept,
-			run->out);
-		for (size_t t = 0; t < run->tiles; t++)
-			memcpy(run->state + t * width + (g->xs + d->output) * TILE,
-				run->out + t * outs, outs * sizeof(float));
+		gvae_apply(g, d, m->weights, run->state, 1, false, run->x, run->kept, run->out);
+		memcpy(run->state + (size_t)(g->xs + d->output) * TILE, run->out,
+			d->shape.outputs * TILE * sizeof(float));
 	}
-}
-
-void model_infer(const struct model *m, struct model_run *run, uint32_t z, bool prior, float *out)
-{
-	const struct gvae_net *net = prior ? &m->g.prior[z] : &m->g.encoder[z];
-
-	memset(out, 0, GVAE_LATENT * TILE * sizeof(*out));
-	if (net->shape.inputs)
-		gvae_apply(&m->g, net, m->weights, run->state, 1, true, run->x, run->kept, out);
 }
 
 /* Sum of the squared errors of the decoded target in up to T windows. */
@@ -124,14 +127,15 @@ static double tile_error(const struct model *m, struct model_run *run, const str
 	float gaussian[GVAE_LATENT * TILE], measured[TILE];
 	double sum = 0;
 
-	model_run_windows(run, v, row, count);
+	for (uint32_t c = 0; c < g->xs + g->ys; c++)
+		model_run_column(run, v, row, count, c);
 	memcpy(measured, slo, sizeof(measured));
 	for (uint32_t z = 0; z < g->entities; z++) {
-		model_infer(m, run, z, false, gaussian);
+		model_infer(m, run, z, gaussian);
 		memcpy(run->state + (size_t)(g->xs + g->ys + z) * TILE, gaussian,
 			TILE * sizeof(float));
 	}
-	model_decode(m, run, NULL);
+	decode(m, run);
 	for (size_t i = 0; i < count; i++) {
 		double gap = (double)slo[i] - (double)measured[i];
 
@@ -147,7 +151,7 @@ double model_error(const struct model *m, const struct recording *r, const bool 
 	size_t row[TILE], count = 0, rows = 0;
 	double sum = 0;
 
-	if (!model_view_open(&v, &m->g, r) && !model_run_open(&run, &m->g, 1)) {
+	if (!model_view_open(&v, &m->g, r) && !model_run_open(&run, &m->g)) {
 		for (size_t i = 0; i < v.windows; i++) {
 			if ((use && !use[i]) || !model_view_usable(&v, i))
 				continue;

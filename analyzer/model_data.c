@@ -8,23 +8,34 @@
 #define NORMAL_SHARE 0.8 /* of the target: at most this much is a normal window (Sage 4.4) */
 #define ENOUGH_NORMAL 5  /* windows; with fewer the lowest quarter stands for them */
 
-int model_view_open(struct model_view *v, const struct gvae *g, const struct recording *r)
+int model_view_begin(struct model_view *v, const struct gvae *g, const struct recording *r)
 {
-	uint32_t columns = g->xs + g->ys;
-
 	memset(v, 0, sizeof(*v));
-	v->value = calloc(columns + 1, sizeof(*v->value));
+	v->value = calloc((size_t)g->xs + g->ys + 1, sizeof(*v->value));
 	if (!v->value)
 		return -ENOMEM;
 	v->g = g;
+	v->r = r;
 	v->windows = r->series.windows;
-	for (uint32_t c = 0; c < columns; c++) {
-		uint32_t entity = graph_find(&r->graph, g->column[c].entity);
-
-		if (entity != GRAPH_NONE)
-			v->value[c] = series_values(&r->series, entity, g->column[c].metric);
-	}
 	return 0;
+}
+
+void model_view_find(struct model_view *v, uint32_t column)
+{
+	const struct gvae_column *c = &v->g->column[column];
+	uint32_t entity = graph_find(&v->r->graph, c->entity);
+
+	if (entity != GRAPH_NONE)
+		v->value[column] = series_values(&v->r->series, entity, c->metric);
+}
+
+int model_view_open(struct model_view *v, const struct gvae *g, const struct recording *r)
+{
+	int err = model_view_begin(v, g, r);
+
+	for (uint32_t c = 0; !err && c < g->xs + g->ys; c++)
+		model_view_find(v, c);
+	return err;
 }
 
 void model_view_close(struct model_view *v)

@@ -16,12 +16,17 @@ struct model {
 /* A model's columns found in a recording, which may number its entities in its own way. */
 struct model_view {
 	const struct gvae *g;
+	const struct recording *r;
 	size_t windows;
 	const float **value; /* [xs + ys] by window, NULL = no such column; owned */
 };
 
 int model_view_open(struct model_view *v, const struct gvae *g, const struct recording *r);
 void model_view_close(struct model_view *v);
+
+/* The same for who needs few columns: none is there but those that are then found. */
+int model_view_begin(struct model_view *v, const struct gvae *g, const struct recording *r);
+void model_view_find(struct model_view *v, uint32_t column);
 
 /* Is the target's metric known in this window? */
 bool model_view_usable(const struct model_view *v, size_t row);
@@ -52,25 +57,24 @@ int model_scale(
 int model_inherit_scales(struct model *m, const struct model *old);
 int model_inherit_weights(struct model *m, const struct model *old);
 
-/* Room to run nets on tiles of state (gvae.h); one thread. */
+/* Room to run nets on a tile of state (gvae.h), its lanes windows; one thread. */
 struct model_run {
-	size_t tiles;
-	float *state; /* [tiles][S][T], and the owner of what follows */
-	float *x, *kept, *out;
+	float *state; /* [S][T], and the owner of what follows */
+	float *x;     /* [inputs][T] of any net */
+	float *kept, *out;
 };
 
-int model_run_open(struct model_run *run, const struct gvae *g, size_t tiles);
+int model_run_open(struct model_run *run, const struct gvae *g);
 void model_run_close(struct model_run *run);
 
-/* Up to T windows into the lanes of the first tile; the others repeat the first window. */
-void model_run_windows(
-	struct model_run *run, const struct model_view *v, const size_t *row, size_t count);
+/* One column of up to T windows into their lanes; the others repeat the first window. */
+void model_run_column(struct model_run *run, const struct model_view *v, const size_t *row,
+	size_t count, uint32_t column);
 
-/* Re-decode the nodes n with which[n] (NULL = all), callees first, into run->state. */
-void model_decode(const struct model *m, struct model_run *run, const bool *which);
-
-/* Means, then log variances [2][T] of entity z, from the first tile of run->state: by its encoder,
- * or by its prior. */
-void model_infer(const struct model *m, struct model_run *run, uint32_t z, bool prior, float *out);
+/* Means, then log variances [2][T] of entity z: by its encoder from run->state, or by its prior
+ * from `normal` [xs][T]. */
+void model_infer(const struct model *m, struct model_run *run, uint32_t z, float *out);
+void model_infer_prior(
+	const struct model *m, struct model_run *run, const float *normal, uint32_t z, float *out);
 
 #endif

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "analyzer/counterfactual.h"
+#include "analyzer/model_parts.h"
 #include "system.h"
 
 static struct model *train(const struct recording *r, const bool *use, unsigned threads)
@@ -117,32 +117,6 @@ static void nothing_intervened_leaves_the_window_as_it_was(void **state)
 	assert_int_equal(model_counterfactual(f->m, &f->r, 125, NULL, 0, 5, 1, out), 0);
 	for (size_t i = 0; i < 5; i++)
 		assert_true(out[i] == slo[125]);
-}
-
-/* Everything on the way up to the user, and, by rule iii, what s2 sees of its own call. */
-static void an_intervention_changes_its_causal_descendants_only(void **state)
-{
-	struct fixture *f = *state;
-	struct intervention set = {.service = graph_find(&f->r.graph, "s2")};
-	const struct gvae *g = &f->m->g;
-	struct counterfactual_run c;
-	size_t row = 125;
-	float out;
-
-	assert_int_equal(counterfactual_open(&c, f->m, &f->r, 1, 1), 0);
-	assert_int_equal(counterfactual_windows(&c, &row, 1), 0);
-	assert_int_equal(counterfactual_ask(&c, &set, 1, &out), 0);
-	for (uint32_t i = 0; i < g->ys; i++) {
-		const struct gvae_column *y = &g->column[g->xs + i];
-		bool below = !strcmp(y->entity, "s1->s2") || !strcmp(y->entity, "user->s1") ||
-			     (!strcmp(y->entity, "s2->s3") && !strncmp(y->metric, "client_", 7));
-
-		assert_true(c.moved[g->xs + i] == below);
-		if (!below)
-			assert_memory_equal(&c.run.state[(g->xs + i) * KERNELS_TILE],
-				&c.factual[(g->xs + i) * KERNELS_TILE], sizeof(float));
-	}
-	counterfactual_close(&c);
 }
 
 static void draws_spread_and_repeat_for_a_seed(void **state)
@@ -317,7 +291,6 @@ int main(void)
 		cmocka_unit_test(a_planted_cause_restores_the_target_and_a_bystander_does_not),
 		cmocka_unit_test(training_lowers_the_error_on_windows_held_out),
 		cmocka_unit_test(nothing_intervened_leaves_the_window_as_it_was),
-		cmocka_unit_test(an_intervention_changes_its_causal_descendants_only),
 		cmocka_unit_test(draws_spread_and_repeat_for_a_seed),
 		cmocka_unit_test(a_service_unknown_to_the_model_is_an_error),
 		cmocka_unit_test(the_number_of_threads_does_not_change_the_weights),
