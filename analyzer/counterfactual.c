@@ -190,48 +190,17 @@ static void prepare_node(struct counterfactual_run *c, uint32_t n)
 
 /* ---- one question ---- */
 
-/* What one intervention sets at one entity. */
-static void set_entity(
-	const struct counterfactual_run *c, struct reach *reach, uint32_t z, enum resource resource)
-{
-	const struct gvae *g = &c->m->g;
-	const struct gvae_entity *e = &g->entity[z];
-	bool latent = resource == RESOURCE_NONE || resource == RESOURCE_CODE ||
-		      (e->edge && resource == RESOURCE_NETWORK);
-
-	for (uint32_t i = e->first_x; i < e->first_x + e->xs; i++)
-		if (resource == RESOURCE_NONE ||
-			resource == resource_of_metric(g->column[i].metric))
-			reach_set(reach, i);
-	if (latent)
-		reach_set(reach, g->xs + g->ys + z);
-}
-
-/* A service, and the network of the calls into it unless its own latent alone is meant. */
-static int set_service(
-	const struct counterfactual_run *c, struct reach *reach, const struct intervention *set)
-{
-	const struct reach_map *map = &c->map;
-	bool network = set->resource == RESOURCE_NONE || set->resource == RESOURCE_NETWORK;
-	uint32_t z = set->service < c->r->graph.entities ? c->service[set->service] : GVAE_NONE;
-
-	if (z == GVAE_NONE)
-		return -ENOENT;
-	set_entity(c, reach, z, set->resource);
-	for (uint32_t i = map->first_edge[z]; network && i < map->first_edge[z + 1]; i++)
-		set_entity(c, reach, map->edge[i], set->resource);
-	return 0;
-}
-
 static int follow(const struct counterfactual_run *c, struct reach *reach,
 	const struct intervention *set, size_t count)
 {
 	reach_begin(reach);
 	for (size_t i = 0; i < count; i++) {
-		int err = set_service(c, reach, &set[i]);
+		uint32_t z = set[i].service < c->r->graph.entities ? c->service[set[i].service]
+								   : GVAE_NONE;
 
-		if (err)
-			return err;
+		if (z == GVAE_NONE)
+			return -ENOENT;
+		reach_set_service(reach, z, set[i].resource);
 	}
 	reach_follow(reach);
 	return 0;

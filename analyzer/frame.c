@@ -75,55 +75,90 @@ bool frame_gather(const struct frame *f, uint32_t entity, const char *metric, fl
 	return value;
 }
 
-/* Hoare's selection: the k'th smallest comes to its place, none larger before it. */
-static void select_kth(float *value, size_t count, size_t k)
+/* Floats as numbers in the same order, so that a range of them can be halved. */
+static int32_t number_of(float value)
 {
-	size_t low = 0, high = count - 1;
+	int32_t bits;
 
-	while (low < high) {
-		float a = value[low], b = value[low + (high - low) / 2], c = value[high];
-		float pivot = fmaxf(fminf(a, b), fminf(fmaxf(a, b), c)); /* the middle one */
-		size_t i = low, j = high;
+	memcpy(&bits, &value, sizeof(bits));
+	return bits ^ (int32_t)((uint32_t)(bits >> 31) >> 1);
+}
 
-		for (;;) {
-			while (value[i] < pivot)
-				i++;
-			while (value[j] > pivot)
-				j--;
-			if (i >= j)
-				break;
-			a = value[i];
-			value[i++] = value[j];
-			value[j--] = a;
-		}
-		if (i == j && i == k)
-			return;
-		if (k < i)
-			high = i - 1;
-		else
-			low = i == j ? i + 1 : i;
+static float value_of(int64_t number)
+{
+	int32_t bits = (int32_t)number;
+	float value;
+
+	bits ^= (int32_t)((uint32_t)(bits >> 31) >> 1);
+	memcpy(&value, &bits, sizeof(value));
+	return value;
+}
+
+static size_t count_up_to(const float *value, size_t count, float limit)
+{
+	uint32_t found = 0; /* as wide as the values, for vectors */
+
+	for (size_t i = 0; i < count; i++)
+		found += value[i] <= limit;
+	return found;
+}
+
+static float largest_below(const float *value, size_t count, float limit)
+{
+	float largest = -INFINITY;
+
+	for (size_t i = 0; i < count; i++) {
+		float candidate = value[i] < limit ? value[i] : -INFINITY;
+
+		largest = candidate > largest ? candidate : largest;
 	}
+	return largest;
+}
+
+/*
+ * The k'th smallest, by halving the range of what it could be. Each step counts all values, which
+ * costs vectors little; a selection that moves them branches as nobody foresees.
+ */
+static float select_kth(const float *value, size_t count, size_t k)
+{
+	float least = value[0], most = value[0];
+	int64_t low, high;
+
+	for (size_t i = 1; i < count; i++) {
+		least = value[i] < least ? value[i] : least;
+		most = value[i] > most ? value[i] : most;
+	}
+	low = number_of(least);
+	high = number_of(most);
+	while (low < high) {
+		int64_t middle = low + (high - low) / 2;
+
+		if (count_up_to(value, count, value_of(middle)) > k)
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	return value_of(low);
 }
 
 double frame_median(float *value, size_t count)
 {
-	size_t known = 0, middle;
-	float below;
+	size_t known = 0;
+	float middle, below;
 
 	for (size_t i = 0; i < count; i++)
 		if (!isnan(value[i]))
 			value[known++] = value[i];
 	if (!known)
 		return NAN;
-	middle = known / 2;
-	select_kth(value, known, middle);
-	below = value[middle];
+	middle = below = select_kth(value, known, known / 2);
 	if (known % 2 == 0) {
-		below = value[0];
-		for (size_t i = 1; i < middle; i++)
-			below = fmaxf(below, value[i]);
+		float under = largest_below(value, known, middle);
+
+		if (count_up_to(value, known, under) == known / 2)
+			below = under;
 	}
-	return ((double)below + (double)value[middle]) / 2;
+	return ((double)below + (double)middle) / 2;
 }
 
 static size_t count_known(const float *value, size_t from, size_t to)

@@ -49,7 +49,7 @@ double frame_normal(const struct frame *f, const float *value);
  */
 bool frame_shift(const struct frame *f, const float *value, double floor, struct shift *out);
 
-/* Median of the values that are known; reorders them. NaN when none is. */
+/* Median of the values that are known, which it moves to the front. NaN when none is. */
 double frame_median(float *value, size_t count);
 
 #endif

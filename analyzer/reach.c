@@ -145,6 +145,31 @@ void reach_set(struct reach *r, uint32_t source)
 	r->source[r->sources++] = source;
 }
 
+static void set_entity(struct reach *r, uint32_t z, enum resource resource)
+{
+	const struct gvae *g = r->map->g;
+	const struct gvae_entity *e = &g->entity[z];
+	bool latent = resource == RESOURCE_NONE || resource == RESOURCE_CODE ||
+		      (e->edge && resource == RESOURCE_NETWORK);
+
+	for (uint32_t i = e->first_x; i < e->first_x + e->xs; i++)
+		if (resource == RESOURCE_NONE ||
+			resource == resource_of_metric(g->column[i].metric))
+			reach_set(r, i);
+	if (latent)
+		reach_set(r, g->xs + g->ys + z);
+}
+
+void reach_set_service(struct reach *r, uint32_t z, enum resource resource)
+{
+	const struct reach_map *map = r->map;
+	bool network = resource == RESOURCE_NONE || resource == RESOURCE_NETWORK;
+
+	set_entity(r, z, resource);
+	for (uint32_t i = map->first_edge[z]; network && i < map->first_edge[z + 1]; i++)
+		set_entity(r, map->edge[i], resource);
+}
+
 static void add_change(struct reach *r, uint32_t node, uint32_t source, uint32_t input)
 {
 	r->change[r->changes] = (struct reach_change){source, input, r->change_of[node]};

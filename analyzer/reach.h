@@ -56,6 +56,11 @@ void reach_close(struct reach *r);
 /* Forget the last intervention; then set sources, then follow them. */
 void reach_begin(struct reach *r);
 void reach_set(struct reach *r, uint32_t source);
+
+/* As model.h has it: of a service, by its entity, and of the network of the calls into it unless
+ * its own latent alone is meant. */
+void reach_set_service(struct reach *r, uint32_t z, enum resource resource);
+
 void reach_follow(struct reach *r);
 
 #endif

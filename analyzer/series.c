@@ -11,6 +11,20 @@
 /* Two starts nearer than this are the same window: times travel as decimals. */
 #define SAME_START_S 1e-3
 
+/*
+ * A recording has as many columns as it has entities times metrics, but few names of metrics, and
+ * who asks goes from entity to entity. So a column is found by its name's number among the few of
+ * its entity: what is read lies close together, where a hash of both would be anywhere.
+ */
+struct place {
+	uint32_t name, column;
+};
+
+struct series_list {
+	struct place *place; /* [count] by name, ascending; owned */
+	uint32_t count;
+};
+
 void series_init(struct series *s, double window_s)
 {
 	memset(s, 0, sizeof(*s));
@@ -19,41 +33,63 @@ void series_init(struct series *s, double window_s)
 
 void series_clear(struct series *s)
 {
-	for (uint32_t i = 0; i < s->columns; i++) {
-		free(s->column[i].metric);
+	for (uint32_t i = 0; i < s->columns; i++)
 		free(s->column[i].value);
-	}
+	for (uint32_t i = 0; i < s->names; i++)
+		free(s->name[i]);
+	for (size_t i = 0; i < s->lists; i++)
+		free(s->of[i].place);
+	free(s->name);
+	free(s->of);
 	free(s->column);
 	free(s->start_s);
 	index_free(s->index);
 	series_init(s, 0);
 }
 
-struct key {
-	uint32_t entity;
-	const char *metric;
-};
-
-static uint64_t key_hash(const struct key *k)
+static uint64_t name_hash(const char *name)
 {
-	return XXH3_64bits_withSeed(k->metric, strlen(k->metric), k->entity);
+	return XXH3_64bits(name, strlen(name));
 }
 
-static bool has_key(const void *owner, uint32_t number, const void *key)
+static bool has_name(const void *owner, uint32_t number, const void *key)
 {
 	const struct series *s = owner;
-	const struct key *k = key;
 
-	return s->column[number].entity == k->entity &&
-	       !strcmp(s->column[number].metric, k->metric);
+	return !strcmp(s->name[number], key);
+}
+
+static uint32_t find_name(const struct series *s, const char *metric)
+{
+	return index_find(s->index, name_hash(metric), has_name, s, metric);
+}
+
+/* Of an entity's columns, the first whose name is not before this one. */
+static uint32_t find_place(const struct series_list *l, uint32_t name)
+{
+	uint32_t low = 0, high = l->count;
+
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+
+		if (l->place[middle].name < name)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
 }
 
 uint32_t series_find(const struct series *s, uint32_t entity, const char *metric)
 {
-	struct key k = {entity, metric};
-	uint32_t number = index_find(s->index, key_hash(&k), has_key, s, &k);
+	uint32_t name = entity < s->lists ? find_name(s, metric) : INDEX_NONE, at;
+	const struct series_list *l;
 
-	return number == INDEX_NONE ? SERIES_NONE : number;
+	if (name == INDEX_NONE)
+		return SERIES_NONE;
+	l = &s->of[entity];
+	at = find_place(l, name);
+	return at < l->count && l->place[at].name == name ? l->place[at].column : SERIES_NONE;
 }
 
 const float *series_values(const struct series *s, uint32_t entity, const char *metric)
@@ -69,40 +105,87 @@ static void fill_absent(float *value, size_t from, size_t to)
 		value[i] = NAN;
 }
 
-static bool column_room(struct series *s)
+/* An array that doubles, with room for one more; NULL: out of memory, and it is as it was. */
+static void *with_room(void *array, uint32_t used, size_t size)
 {
-	uint32_t used = s->columns;
-	struct series_column *bigger;
-
 	if (used & (used - 1))
-		return true;
-	bigger = realloc(s->column, (used ? 2 * (size_t)used : 1) * sizeof(*bigger));
-	if (bigger)
-		s->column = bigger;
-	return bigger;
+		return array;
+	return realloc(array, (used ? 2 * (size_t)used : 1) * size);
+}
+
+/* Find or make. INDEX_NONE when out of memory. */
+static uint32_t name_number(struct series *s, const char *metric)
+{
+	uint32_t number = find_name(s, metric);
+	struct index *index = s->index;
+	char *copy, **name;
+
+	if (number != INDEX_NONE)
+		return number;
+	name = with_room(s->name, s->names, sizeof(*name));
+	if (!name)
+		return INDEX_NONE;
+	s->name = name;
+	copy = strdup(metric);
+	if (!copy || index_add(&index, name_hash(metric), s->names)) {
+		free(copy);
+		return INDEX_NONE;
+	}
+	s->index = index;
+	s->name[s->names] = copy;
+	return s->names++;
+}
+
+static struct series_list *list_of(struct series *s, uint32_t entity)
+{
+	size_t lists = s->lists ? s->lists : 16;
+	struct series_list *bigger;
+
+	if (entity < s->lists)
+		return &s->of[entity];
+	while (lists <= entity)
+		lists *= 2;
+	bigger = realloc(s->of, lists * sizeof(*bigger));
+	if (!bigger)
+		return NULL;
+	memset(bigger + s->lists, 0, (lists - s->lists) * sizeof(*bigger));
+	s->of = bigger;
+	s->lists = lists;
+	return &s->of[entity];
 }
 
 uint32_t series_column(struct series *s, uint32_t entity, const char *metric)
 {
-	uint32_t number = series_find(s, entity, metric);
-	struct key k = {entity, metric};
-	struct index *index = s->index;
+	uint32_t number = series_find(s, entity, metric), at;
 	struct series_column c = {.entity = entity};
+	struct series_column *column;
+	struct series_list *list;
+	struct place *place;
 
 	if (number != SERIES_NONE)
 		return number;
 	number = s->columns;
-	if (number == SERIES_NONE || !column_room(s))
+	c.name = name_number(s, metric);
+	list = list_of(s, entity);
+	if (number == SERIES_NONE || c.name == INDEX_NONE || !list)
 		return SERIES_NONE;
-	c.metric = strdup(metric);
+	column = with_room(s->column, number, sizeof(*column));
+	if (!column)
+		return SERIES_NONE;
+	s->column = column;
+	place = with_room(list->place, list->count, sizeof(*place));
+	if (!place)
+		return SERIES_NONE;
+	list->place = place;
+	c.metric = s->name[c.name];
 	c.value = malloc((s->capacity ? s->capacity : 1) * sizeof(*c.value));
-	if (!c.metric || !c.value || index_add(&index, key_hash(&k), number)) {
-		free(c.metric);
-		free(c.value);
+	if (!c.value)
 		return SERIES_NONE;
-	}
-	s->index = index;
 	fill_absent(c.value, 0, s->capacity);
+	at = find_place(list, c.name);
+	memmove(list->place + at + 1, list->place + at, (list->count - at) * sizeof(*list->place));
+	list->place[at] = (struct place){c.name, number};
+	list->count++;
 	s->column[s->columns++] = c;
 	return number;
 }

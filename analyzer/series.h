@@ -14,10 +14,13 @@
 #define SERIES_NONE UINT32_MAX
 
 struct series_column {
-	uint32_t entity; /* number in the graph */
-	char *metric;    /* owned: "server_p99_us" */
-	float *value;    /* [capacity], the first `windows` are meaningful; owned */
+	uint32_t entity;    /* number in the graph */
+	uint32_t name;      /* number of the metric's name in this series */
+	const char *metric; /* that name: "server_p99_us" */
+	float *value;       /* [capacity], the first `windows` are meaningful; owned */
 };
+
+struct series_list; /* the columns of one entity */
 
 struct series {
 	double window_s; /* length of a window; 0 while unknown */
@@ -25,7 +28,11 @@ struct series {
 	double *start_s;              /* [capacity] Unix seconds, owned */
 	struct series_column *column; /* [columns] */
 	uint32_t columns;
-	void *index; /* (entity, metric) -> column */
+	struct series_list *of; /* [lists] by entity; owned */
+	size_t lists;
+	char **name; /* [names] of metrics, each once; owned */
+	uint32_t names;
+	void *index; /* name -> its number */
 };
 
 void series_init(struct series *s, double window_s);

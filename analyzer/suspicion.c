@@ -27,24 +27,21 @@ static const struct {
 
 #define STATISTICS (sizeof(statistics) / sizeof(*statistics))
 
-static bool is_latency(const char *metric, const char *statistic)
-{
-	char server[32], client[32];
-
-	snprintf(server, sizeof(server), "server_%s_us", statistic);
-	snprintf(client, sizeof(client), "client_%s_us", statistic);
-	return !strcmp(metric, server) || !strcmp(metric, client);
-}
-
-/* Columns of this statistic, the SLO's own aside. */
+/* Latencies of this statistic, the SLO's own aside. */
 static size_t count_columns(const struct suspicion *s, const char *statistic)
 {
 	const struct series *series = &s->f->r->series;
+	char server[32], client[32];
 	size_t count = 0;
 
-	for (uint32_t i = 0; i < series->columns; i++)
-		if (series->column[i].entity != s->entry)
-			count += is_latency(series->column[i].metric, statistic);
+	snprintf(server, sizeof(server), "server_%s_us", statistic);
+	snprintf(client, sizeof(client), "client_%s_us", statistic);
+	for (uint32_t i = 0; i < series->columns; i++) {
+		const struct series_column *c = &series->column[i];
+
+		if (c->entity != s->entry)
+			count += !strcmp(c->metric, server) || !strcmp(c->metric, client);
+	}
 	return count;
 }
 
