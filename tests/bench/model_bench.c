@@ -30,7 +30,7 @@
 
 #define COUNT(array) (sizeof(array) / sizeof(*(array)))
 #define CASES (COUNT(services) * COUNT(windows) * SYNTHETIC_SHAPES) /* at most */
-#define FAITHFUL_SERVICES 100 /* more take it minutes: it asks about every one */
+#define FAITHFUL_SERVICES 100 /* of more, what a diagnosis by evidence takes is the question */
 #define DIAGNOSES 5
 
 static const unsigned services[] = {28, 100, 1024}, windows[] = {150, 600};
@@ -187,7 +187,7 @@ static int measure(struct result *out, const struct recording *r, double time_s,
 	if (!err)
 		err = ask(&out->guarded, r, m, METHOD_GUARDED, DIAGNOSES);
 	if (!err && few)
-		err = ask(&out->faithful, r, m, METHOD_FAITHFUL, 1);
+		err = ask(&out->faithful, r, m, METHOD_FAITHFUL, DIAGNOSES);
 	model_free(m);
 	return err;
 }
@@ -307,25 +307,62 @@ static size_t list_cases(struct synthetic list[CASES])
 	return count;
 }
 
-static int run_cases(json_t *rows, double seconds, double peak)
+/* By which power of the services the time of a diagnosis grows, from one case to another. */
+static double exponent(
+	const struct synthetic *from, double from_s, const struct synthetic *to, double to_s)
+{
+	return log(to_s / from_s) / log((double)to->services / from->services);
+}
+
+/* Of each shape, from the first case of that many services to the largest; the same windows. */
+static void print_growth(
+	json_t *growth, const struct synthetic *list, const struct result *result, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		for (size_t k = i + 1; k < count; k++) {
+			double robust, guarded;
+
+			if (list[i].services != FAITHFUL_SERVICES ||
+				list[k].services <= FAITHFUL_SERVICES ||
+				list[i].shape != list[k].shape ||
+				list[i].windows != list[k].windows)
+				continue;
+			robust = exponent(&list[i], result[i].robust.seconds, &list[k],
+				result[k].robust.seconds);
+			guarded = exponent(&list[i], result[i].guarded.seconds, &list[k],
+				result[k].guarded.seconds);
+			printf("growth from %u to %u services, %s: exponent %.2f robust, %.2f "
+			       "guarded\n",
+				list[i].services, list[k].services,
+				synthetic_shape_name(list[i].shape), robust, guarded);
+			json_array_append_new(
+				growth, json_pack("{s:s, s:i, s:i, s:f, s:f}", "shape",
+						synthetic_shape_name(list[i].shape), "from",
+						(int)list[i].services, "to", (int)list[k].services,
+						"robust", robust, "guarded", guarded));
+		}
+}
+
+static int run_cases(json_t *rows, json_t *growth, double seconds, double peak)
 {
 	uint64_t start_ns = clock_monotonic_ns();
 	struct synthetic list[CASES];
-	struct result r;
+	struct result result[CASES];
 	size_t count;
 
 	count = list_cases(list);
 	for (size_t i = 0; i < count; i++) {
 		double time_s = (seconds - since_s(start_ns)) / (double)(count - i);
 
-		if (run_case(&r, &list[i], SHARE_OF_TIME * time_s)) {
+		if (run_case(&result[i], &list[i], SHARE_OF_TIME * time_s)) {
 			fprintf(stderr, "model_bench: %s of %u services: failed\n",
 				synthetic_shape_name(list[i].shape), list[i].services);
 			return -1;
 		}
-		print_row(&list[i], &r, peak);
-		json_array_append_new(rows, row_json(&list[i], &r));
+		print_row(&list[i], &result[i], peak);
+		json_array_append_new(rows, row_json(&list[i], &result[i]));
 	}
+	print_growth(growth, list, result, count);
 	return 0;
 }
 
@@ -371,7 +408,7 @@ int main(int argc, char **argv)
 	static const struct argp argp = {
 		option, parse, NULL, "Measure training and diagnosis.", NULL, NULL, NULL};
 	struct options o = {.seconds = 80, .epochs = 10, .rounds = 3};
-	json_t *rows = json_array(), *contest = NULL, *layers, *model;
+	json_t *rows = json_array(), *growth = json_array(), *contest = NULL, *layers, *model;
 	double one, all;
 	int err;
 
@@ -388,12 +425,12 @@ int main(int argc, char **argv)
 			.rounds = (unsigned)o.rounds,
 			.threads = cpus()});
 	print_head();
-	err = run_cases(rows, o.seconds, all);
+	err = run_cases(rows, growth, o.seconds, all);
 	printf("all steps: seconds for the usual number, from the steps done in the time there "
 	       "was; *: the planted service was not first\n");
-	model = json_pack("{s:i, s:f, s:f, s:s, s:O, s:o*}", "threads", (int)cpus(),
+	model = json_pack("{s:i, s:f, s:f, s:s, s:O, s:o, s:o*}", "threads", (int)cpus(),
 		"peak_gflops_1", one, "peak_gflops", all, "kernels", peak_kernels(), "cases", rows,
-		"layers", layers);
+		"growth", growth, "layers", layers);
 	if (contest)
 		json_object_set_new(model, "training", contest);
 	else if (o.rounds >= 1)
