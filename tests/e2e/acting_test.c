@@ -23,7 +23,7 @@
 #include "unit/cgroup_tree.h"
 
 #define JOB_NS 5000000ULL /* of CPU time */
-#define JOBS_PER_WINDOW 4
+#define JOBS_PER_WINDOW 8
 #define TARGET_US 60000.0 /* a job takes 5 ms, 100 ms and more when throttled to a twentieth */
 #define WINDOWS_MAX 40
 #define DEADLINE_MS 20000
@@ -72,26 +72,22 @@ static void start_worker(struct scene *s)
 	cgroup_tree_put(&s->tree, KNOB_CPU, s->tree.app, "cgroup.procs", pid);
 }
 
-static int by_size(const void *a, const void *b)
-{
-	const double *x = a, *y = b;
-
-	return (*x > *y) - (*x < *y);
-}
-
-/* One window: the upper median of its jobs. */
+/*
+ * One window: the mean of its jobs, as the quota bounds only that. A period's share is spent in
+ * one go, a tick too much at times, so single jobs are short even where the whole is throttled.
+ */
 static double measure(struct scene *s)
 {
-	double us[JOBS_PER_WINDOW];
+	double us, sum = 0;
 
 	for (size_t i = 0; i < JOBS_PER_WINDOW; i++) {
 		struct pollfd p = {.fd = s->jobs, .events = POLLIN};
 
 		assert_int_equal(poll(&p, 1, DEADLINE_MS), 1);
-		assert_int_equal(read(s->jobs, &us[i], sizeof(us[i])), sizeof(us[i]));
+		assert_int_equal(read(s->jobs, &us, sizeof(us)), sizeof(us));
+		sum += us;
 	}
-	qsort(us, JOBS_PER_WINDOW, sizeof(*us), by_size);
-	return us[JOBS_PER_WINDOW / 2];
+	return sum / JOBS_PER_WINDOW;
 }
 
 /* ---- analyzer and agent ---- */
