@@ -36,7 +36,7 @@ void host_open(struct host *h)
 static void read_cpu(struct host *h, float *metric)
 {
 	unsigned long long t[8] = {0};
-	uint64_t all = 0, busy;
+	uint64_t all = 0, busy, steal;
 
 	if (text_pread(h->stat, text, sizeof(text)) <= 0 ||
 		sscanf(text, "cpu %llu %llu %llu %llu %llu %llu %llu %llu", &t[0], &t[1], &t[2],
@@ -45,10 +45,17 @@ static void read_cpu(struct host *h, float *metric)
 	for (int i = 0; i < 8; i++)
 		all += t[i];
 	busy = all - t[3] - t[4]; /* less idle and iowait */
-	if (h->primed && all > h->cpu_all && busy >= h->cpu_busy)
-		metric[HOST_CPU_UTIL] =
-			(float)((double)(busy - h->cpu_busy) / (double)(all - h->cpu_all));
+	steal = t[7];
+	if (h->primed && all > h->cpu_all) {
+		double elapsed = (double)(all - h->cpu_all);
+
+		if (busy >= h->cpu_busy)
+			metric[HOST_CPU_UTIL] = (float)((double)(busy - h->cpu_busy) / elapsed);
+		if (steal >= h->cpu_steal)
+			metric[HOST_CPU_STEAL] = (float)((double)(steal - h->cpu_steal) / elapsed);
+	}
 	h->cpu_busy = busy;
+	h->cpu_steal = steal;
 	h->cpu_all = all;
 }
 

@@ -22,7 +22,7 @@ struct host {
 	int stat, meminfo, diskstats, net, load, psi[3];
 	bool primed;
 	uint64_t read_ns; /* monotonic, of the last read */
-	uint64_t cpu_busy, cpu_all, rx, tx, psi_us[3];
+	uint64_t cpu_busy, cpu_all, cpu_steal, rx, tx, psi_us[3];
 	struct host_disk disk[HOST_DISKS];
 	unsigned disks;
 };

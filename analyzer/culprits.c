@@ -124,7 +124,7 @@ static bool is_suspect(const struct choice *k, const struct candidate *c)
 {
 	double first = k->d->candidate[0].score;
 
-	if (c->resource == RESOURCE_WORKLOAD)
+	if (diagnosis_is_common(c, k->g))
 		return false;
 	if (is_equal_suspect(k, c) || misses_alone(k, c))
 		return true;
@@ -132,8 +132,8 @@ static bool is_suspect(const struct choice *k, const struct candidate *c)
 }
 
 /*
- * The first, and others as suspect, or that it takes to meet the target again. Under a surge
- * everything slows: then the surge alone is the answer.
+ * The first, and others as suspect, or that it takes to meet the target again. Under a surge, or on
+ * a host that lost its CPU, everything slows: then that alone is the answer.
  */
 static void choose(struct choice *k)
 {
@@ -141,10 +141,10 @@ static void choose(struct choice *k)
 
 	k->upstream[k->s->front] = true; /* of all, whether or not the calls between were seen */
 	name(k, &d->candidate[0]);
-	if (d->candidate[0].resource == RESOURCE_WORKLOAD) {
+	if (d->candidate[0].resource == RESOURCE_WORKLOAD)
 		k->found = 1;
+	if (diagnosis_is_common(&d->candidate[0], k->g))
 		return;
-	}
 	for (size_t i = 1; i < d->candidates && k->named < CULPRITS; i++) {
 		struct candidate *c = &d->candidate[i], *owner;
 

@@ -71,6 +71,11 @@ void diagnosis_rule_out(struct diagnosis *d, uint32_t service, const char *forma
 	va_end(args);
 }
 
+bool diagnosis_is_common(const struct candidate *c, const struct graph *g)
+{
+	return c->resource == RESOURCE_WORKLOAD || g->entity[c->service].kind == ENTITY_HOST;
+}
+
 bool diagnosis_blames(const struct diagnosis *d, uint32_t service)
 {
 	for (size_t i = 0; i < d->candidates; i++)

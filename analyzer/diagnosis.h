@@ -15,7 +15,7 @@ enum verdict { VERDICT_HEALTHY, VERDICT_DIAGNOSED, VERDICT_UNKNOWN };
 const char *verdict_name(enum verdict v);
 
 struct candidate {
-	uint32_t service; /* entity number */
+	uint32_t service; /* entity number; of a host where stolen.h blames one */
 	enum resource resource;
 	char metric[64];    /* the metric that moved most, or "latent" */
 	double probability; /* P(this is the cause), 0..1 */
@@ -90,6 +90,12 @@ void diagnosis_unknown(struct diagnosis *d, const char *format, ...)
  */
 void diagnosis_rule_out(struct diagnosis *d, uint32_t service, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+
+/*
+ * Does it slow whatever it meets: a surge, or a host that lost its CPU? Such a cause stands alone,
+ * and is no state of a service that a model could be asked about.
+ */
+bool diagnosis_is_common(const struct candidate *c, const struct graph *g);
 
 /* Is the service a member of the answer set? */
 bool diagnosis_blames(const struct diagnosis *d, uint32_t service);

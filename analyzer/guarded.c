@@ -51,8 +51,7 @@ static double trust(double relief)
 	return isnan(relief) ? 1 : 1 - TRUST + TRUST * relief;
 }
 
-/* A surge is no state of a service: the model, which has no load, is not asked about it. */
-static void ask_candidates(struct guard *a)
+static void ask_candidates(struct guard *a, const struct graph *g)
 {
 	a->most = -1;
 	for (; a->asked < ASKED && a->asked < a->d->candidates; a->asked++) {
@@ -61,7 +60,7 @@ static void ask_candidates(struct guard *a)
 		struct answer answer;
 
 		a->relief[a->asked] = NAN;
-		if (c->resource == RESOURCE_WORKLOAD || search_ask(a->s, &one, 1, &answer))
+		if (diagnosis_is_common(c, g) || search_ask(a->s, &one, 1, &answer))
 			continue;
 		a->relief[a->asked] = search_relief(a->s, &answer);
 		if (a->relief[a->asked] > a->most) {
@@ -85,14 +84,15 @@ static void weigh(struct guard *a)
 	diagnosis_rank(d);
 }
 
-static size_t culprit_set(const struct diagnosis *d, struct intervention set[CULPRITS])
+static size_t culprit_set(
+	const struct diagnosis *d, const struct graph *g, struct intervention set[CULPRITS])
 {
 	size_t count = 0;
 
 	for (size_t i = 0; i < d->candidates && count < CULPRITS; i++) {
 		if (!d->candidate[i].culprit)
 			continue;
-		if (d->candidate[i].resource == RESOURCE_WORKLOAD)
+		if (diagnosis_is_common(&d->candidate[i], g))
 			return 0;
 		set[count++] = (struct intervention){.service = d->candidate[i].service};
 	}
@@ -118,17 +118,17 @@ static double explained(const struct counterfactual *c)
 	return c->explained * (c->observed - c->normal) / (c->observed - c->target);
 }
 
-/* The best one, and those near it that the evidence had chosen too. A surge stands alone. */
-static void choose_culprits(struct diagnosis *d)
+/* The best one, and those near it that the evidence had chosen too, unless one stands alone. */
+static void choose_culprits(struct diagnosis *d, const struct graph *g)
 {
 	const struct candidate *first = &d->candidate[0];
+	bool alone = diagnosis_is_common(first, g);
 
 	for (size_t i = 1; i < d->candidates; i++) {
 		struct candidate *c = &d->candidate[i];
 
 		c->culprit = c->culprit && i < CULPRITS && c->score >= 0.5 * first->score &&
-			     first->resource != RESOURCE_WORKLOAD &&
-			     c->resource != RESOURCE_WORKLOAD;
+			     !alone && !diagnosis_is_common(c, g);
 	}
 	d->candidate[0].culprit = true;
 }
@@ -171,7 +171,7 @@ static int conclude(struct guard *a, const struct graph *g)
 	struct diagnosis *d = a->d;
 	struct counterfactual *c = &d->counterfactual;
 	struct intervention set[CULPRITS];
-	size_t count = culprit_set(d, set);
+	size_t count = culprit_set(d, g, set);
 	struct promise model, evidence;
 	struct answer answer;
 
@@ -200,9 +200,9 @@ static int conclude(struct guard *a, const struct graph *g)
 
 static int ask_model(struct guard *a, const struct recording *r)
 {
-	ask_candidates(a);
+	ask_candidates(a, &r->graph);
 	weigh(a);
-	choose_culprits(a->d);
+	choose_culprits(a->d, &r->graph);
 	return conclude(a, &r->graph);
 }
 

@@ -343,6 +343,11 @@ static void plan_network(struct culprit *c, double factor)
 
 /* ---- all ---- */
 
+static void advise_about(struct plan *p, const char *name, const char *text)
+{
+	snprintf(p->advice, sizeof(p->advice), "%.100s: %s", name, text);
+}
+
 static void advise(struct plan *p, const char *service, enum resource resource)
 {
 	const char *text = NULL;
@@ -370,7 +375,7 @@ static void advise(struct plan *p, const char *service, enum resource resource)
 		text = "no resource to act on is known";
 		break;
 	}
-	snprintf(p->advice, sizeof(p->advice), "%.100s: %s", service, text);
+	advise_about(p, service, text);
 }
 
 static void plan_culprit(struct culprit *c, enum resource resource)
@@ -450,6 +455,13 @@ void plan_make(struct plan *p, const struct diagnosis *d, const struct graph *g,
 		if (!s->culprit || s->service >= g->entities)
 			continue;
 		c.service = g->entity[s->service].name;
+		if (g->entity[s->service].kind == ENTITY_HOST) {
+			advise_about(p, c.service,
+				"its hypervisor gives its CPU to other machines: move it, or ask "
+				"for "
+				"CPUs of its own");
+			continue;
+		}
 		plan_culprit(&c, s->resource);
 		if (c.step > p->steps)
 			p->steps = c.step;

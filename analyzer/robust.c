@@ -10,6 +10,7 @@
 #include "analyzer/evidence.h"
 #include "analyzer/explanation.h"
 #include "analyzer/premise.h"
+#include "analyzer/stolen.h"
 
 #define LISTED_SCORE 0.005
 
@@ -87,7 +88,7 @@ static int list_candidates(struct diagnosis *d, const struct suspicion *s)
 	if (!d->candidate)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < g->entities; i++) {
-		if (g->entity[i].kind != ENTITY_SERVICE || !strcmp(g->entity[i].name, GRAPH_USER))
+		if (g->entity[i].kind == ENTITY_EDGE || !strcmp(g->entity[i].name, GRAPH_USER))
 			continue;
 		if (s->suspect[i].score < LISTED_SCORE)
 			continue;
@@ -114,6 +115,13 @@ static void summarise(struct diagnosis *d, const struct suspicion *s)
 		snprintf(d->why, sizeof(d->why),
 			"requests at %.80s rose from %.3g to %.3g per second", name, s->rate.normal,
 			s->rate.observed);
+	else if (s->f->r->graph.entity[c->service].kind == ENTITY_HOST)
+		snprintf(d->why, sizeof(d->why),
+			"%.80s lost %.0f %% of its CPU time to other machines of its hypervisor, "
+			"usually "
+			"%.0f %%; %u of its services are slower",
+			name, 100 * p->moved[RESOURCE_CPU].shift.observed,
+			100 * p->moved[RESOURCE_CPU].shift.normal, stolen_victims(s, c->service));
 	else
 		snprintf(d->why, sizeof(d->why),
 			"%.80s explains %.0f %% of the rise: %.0f %% inside it, %.0f %% on the way "

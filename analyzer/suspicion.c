@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "analyzer/failures.h"
+#include "analyzer/stolen.h"
 
 #define ERROR_METRIC "error_ratio"
 #define LATENCY_FLOOR_US 30
@@ -245,7 +246,7 @@ static double found(const struct suspicion *s)
 }
 
 /* Counters weigh little beside latencies that tell the time, and most where there are none. */
-static void score(struct suspect *p, double missing)
+static void score(struct suspect *p, enum entity_kind kind, double missing)
 {
 	static const enum resource local[] = {
 		RESOURCE_CPU, RESOURCE_MEMORY, RESOURCE_DISK, RESOURCE_NETWORK, RESOURCE_UNKNOWN};
@@ -253,7 +254,12 @@ static void score(struct suspect *p, double missing)
 	for (size_t i = 0; i < sizeof(local) / sizeof(*local); i++)
 		p->symptom = fmax(p->symptom, p->moved[local[i]].strength);
 	p->fails = p->failures > FAILURES_ALONE * (p->own + p->between);
-	p->resource = p->fails ? RESOURCE_CODE : symptom_resource(p->moved, p->own, p->between);
+	if (kind == ENTITY_HOST)
+		p->resource = RESOURCE_CPU;
+	else if (p->fails)
+		p->resource = RESOURCE_CODE;
+	else
+		p->resource = symptom_resource(p->moved, p->own, p->between);
 	p->score = (p->own + p->between) * (0.75 + 0.25 * p->symptom);
 	p->score += (0.1 + 0.4 * missing) * p->symptom;
 }
@@ -299,7 +305,7 @@ static int read_symptoms(struct suspicion *s)
 
 	for (uint32_t i = 0; !error && i < r->graph.entities; i++) {
 		s->suspect[i].edge = GRAPH_NONE;
-		if (r->graph.entity[i].kind == ENTITY_SERVICE)
+		if (r->graph.entity[i].kind != ENTITY_EDGE)
 			error = symptom_read(s->f, i, s->suspect[i].moved);
 	}
 	for (uint32_t i = 0; !error && i < r->series.columns; i++) {
@@ -345,9 +351,10 @@ static int judge(struct suspicion *s)
 	if (!error) {
 		share_out_gaps(s, share);
 		missing = 1 - found(s);
+		stolen_share(s);
 		for (uint32_t i = 0; i < g->entities; i++)
-			if (g->entity[i].kind == ENTITY_SERVICE)
-				score(&s->suspect[i], missing);
+			if (g->entity[i].kind != ENTITY_EDGE)
+				score(&s->suspect[i], g->entity[i].kind, missing);
 	}
 	free(share);
 	return error;

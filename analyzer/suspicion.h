@@ -34,7 +34,7 @@ struct suspicion {
 	struct lens lens[SUSPICION_LENSES];
 	struct exclusive seen[SUSPICION_LENSES];
 	size_t lenses;           /* 0: this recording has no latencies along the way */
-	struct suspect *suspect; /* [entities] services only; owned */
+	struct suspect *suspect; /* [entities] services and, as in stolen.h, hosts; owned */
 	struct shift rate;       /* requests at the entry */
 	double surge;            /* 0..1: how far they rose past their usual range */
 };

@@ -48,6 +48,12 @@ static const struct rule edge_rules[] = {
 	{"connect_p99_us", RESOURCE_NETWORK, UP, true, 1, 0.6},
 };
 
+static const struct rule host_rules[] = {
+	{"cpu_steal_ratio", RESOURCE_CPU, UP, false, 0.05, 1},
+};
+
+#define RULES(table) (sizeof(table) / sizeof(*(table)))
+
 /*
  * Metrics nobody here knows: where their prefix gives a class, their rise has a little weight;
  * where it does not, nor is it known which way is the bad one.
@@ -110,7 +116,7 @@ static void weigh(const struct frame *f, uint32_t entity, const char *metric,
 
 static bool has_rule(const char *metric)
 {
-	for (size_t i = 0; i < sizeof(service_rules) / sizeof(*service_rules); i++)
+	for (size_t i = 0; i < RULES(service_rules); i++)
 		if (!strcmp(metric, service_rules[i].metric))
 			return true;
 	return false;
@@ -142,26 +148,29 @@ int symptom_read_unknown(const struct frame *f, uint32_t column, struct symptom 
 	return 0;
 }
 
-int symptom_read(const struct frame *f, uint32_t service, struct symptom out[RESOURCES])
+static void weigh_all(const struct frame *f, uint32_t entity, const struct rule *rule, size_t rules,
+	float *scratch, struct symptom out[RESOURCES])
 {
-	const struct entity *e = &f->r->graph.entity[service];
+	for (size_t i = 0; i < rules; i++)
+		weigh(f, entity, rule[i].metric, &rule[i], rule[i].resource, scratch, out);
+}
+
+int symptom_read(const struct frame *f, uint32_t entity, struct symptom out[RESOURCES])
+{
+	const struct entity *e = &f->r->graph.entity[entity];
 	float *scratch = malloc((f->total + 1) * sizeof(*scratch));
 
 	if (!scratch)
 		return -ENOMEM;
 	for (int i = 0; i < RESOURCES; i++)
-		out[i] = (struct symptom){.entity = service};
-	for (size_t i = 0; i < sizeof(service_rules) / sizeof(*service_rules); i++)
-		weigh(f, service, service_rules[i].metric, &service_rules[i],
-			service_rules[i].resource, scratch, out);
-	for (size_t i = 0; i < sizeof(edge_rules) / sizeof(*edge_rules); i++) {
-		for (uint32_t j = 0; j < e->ins; j++)
-			weigh(f, e->in[j], edge_rules[i].metric, &edge_rules[i],
-				edge_rules[i].resource, scratch, out);
-		for (uint32_t j = 0; j < e->outs; j++)
-			weigh(f, e->out[j], edge_rules[i].metric, &edge_rules[i],
-				edge_rules[i].resource, scratch, out);
-	}
+		out[i] = (struct symptom){.entity = entity};
+	if (e->kind == ENTITY_HOST)
+		weigh_all(f, entity, host_rules, RULES(host_rules), scratch, out);
+	else
+		weigh_all(f, entity, service_rules, RULES(service_rules), scratch, out);
+	for (uint32_t i = 0; i < e->ins + e->outs; i++)
+		weigh_all(f, i < e->ins ? e->in[i] : e->out[i - e->ins], edge_rules,
+			RULES(edge_rules), scratch, out);
 	free(scratch);
 	return 0;
 }

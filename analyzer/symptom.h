@@ -14,8 +14,11 @@ struct symptom {
 	struct shift shift;
 };
 
-/* The strongest symptom of every class at `service`, of metrics known here. 0 or -ENOMEM. */
-int symptom_read(const struct frame *f, uint32_t service, struct symptom out[RESOURCES]);
+/*
+ * The strongest symptom of every class at a service or host, of metrics known here. Of a host only
+ * what none of its services can have done. Returns 0 or -ENOMEM.
+ */
+int symptom_read(const struct frame *f, uint32_t entity, struct symptom out[RESOURCES]);
 
 /* Have it count for its service too if it is stronger and the metric is none known here. */
 int symptom_read_unknown(const struct frame *f, uint32_t column, struct symptom out[RESOURCES]);

@@ -39,4 +39,5 @@ const char *const host_metric_name[HOST_METRICS] = {
 	[HOST_PSI_IO] = "psi_io_ratio",
 	[HOST_BLK_READ_BYTES] = "blk_read_bytes_per_s",
 	[HOST_BLK_WRITE_BYTES] = "blk_write_bytes_per_s",
+	[HOST_CPU_STEAL] = "cpu_steal_ratio",
 };

@@ -45,6 +45,7 @@ enum host_metric {
 	HOST_PSI_IO,
 	HOST_BLK_READ_BYTES, /* per second, of all disks */
 	HOST_BLK_WRITE_BYTES,
+	HOST_CPU_STEAL, /* share of CPU time that the hypervisor gave to others, 0..1 */
 	HOST_METRICS
 };
 

@@ -182,6 +182,22 @@ static void announce_end(const struct trial *t)
 	fflush(stdout);
 }
 
+/* What was said of the time since the mark, in which there was no fault. */
+static void count_alarms(struct stage *s, const struct watch_mark *mark, double since_s,
+	double until_s, struct report_totals *health)
+{
+	struct watch_incident incident[WATCH_INCIDENTS];
+	unsigned count = watch_incidents(&s->api, mark, since_s, until_s, incident);
+
+	for (unsigned i = 0; i < count; i++) {
+		if (trial_is_of_machine(s, &incident[i]))
+			health->stolen++;
+		else
+			health->false_alarms++;
+	}
+	health->healthy_s += until_s - since_s;
+}
+
 /* Inject all, with watched health before each. Returns how many were done. */
 static size_t inject(struct stage *s, struct trial *t, size_t count, struct report_totals *health)
 {
@@ -198,9 +214,7 @@ static size_t inject(struct stage *s, struct trial *t, size_t count, struct repo
 			break;
 		announce_end(&t[done]);
 		/* The window in which the fault began is the fault's. */
-		health->false_alarms += watch_incidents(
-			&s->api, &mark, healthy, t[done].injected - stage_window_s(s));
-		health->healthy_s += t[done].injected - healthy;
+		count_alarms(s, &mark, healthy, t[done].injected - stage_window_s(s), health);
 		watch_mark(&s->api, &mark);
 		healthy = stage_now();
 	}
@@ -238,6 +252,7 @@ static struct report_totals total(
 	struct report_totals sum = report_sum(t, trials);
 
 	sum.false_alarms = health->false_alarms;
+	sum.stolen += health->stolen;
 	sum.healthy_s = health->healthy_s;
 	sum.first_diagnosis_s = (double)NAN;
 	for (size_t i = 0; i < trials && isnan(sum.first_diagnosis_s); i++)

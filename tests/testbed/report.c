@@ -19,6 +19,7 @@ struct report_totals report_sum(const struct trial *t, size_t trials)
 		sum.resource_right += t[i].resource_right;
 		sum.fixable += fault_is_fixable(t[i].kind);
 		sum.healed += t[i].healed;
+		sum.stolen += t[i].stolen;
 	}
 	return sum;
 }
@@ -73,6 +74,8 @@ void report_print(const struct trial *t, size_t trials, const struct report_tota
 	       "false alarms %u in %.0f s of health",
 		sum->service_right, sum->faults, sum->resource_right, sum->faults, sum->healed,
 		sum->fixable, sum->false_alarms, sum->healthy_s);
+	if (sum->stolen)
+		printf(", %u more rightly blamed on this machine's hypervisor", sum->stolen);
 	if (!isnan(sum->first_diagnosis_s))
 		printf(", first diagnosis %.0f s after the start", sum->first_diagnosis_s);
 	printf("\n");
@@ -111,12 +114,12 @@ int report_write(
 
 	for (size_t i = 0; i < trials; i++)
 		json_array_append_new(faults, trial_json(&t[i]));
-	document = json_pack("{s:o,s:{s:i,s:i,s:i,s:i,s:i,s:i,s:i,s:f,s:o,s:b}}", "faults", faults,
-		"totals", "faults", sum->faults, "diagnosed", sum->diagnosed, "service_right",
-		sum->service_right, "resource_right", sum->resource_right, "fixable", sum->fixable,
-		"recovered_by_action", sum->healed, "false_alarms", sum->false_alarms, "healthy_s",
-		sum->healthy_s, "first_diagnosis_s", number(sum->first_diagnosis_s), "worked",
-		report_worked(sum));
+	document = json_pack("{s:o,s:{s:i,s:i,s:i,s:i,s:i,s:i,s:i,s:i,s:f,s:o,s:b}}", "faults",
+		faults, "totals", "faults", sum->faults, "diagnosed", sum->diagnosed,
+		"service_right", sum->service_right, "resource_right", sum->resource_right,
+		"fixable", sum->fixable, "recovered_by_action", sum->healed, "false_alarms",
+		sum->false_alarms, "stolen", sum->stolen, "healthy_s", sum->healthy_s,
+		"first_diagnosis_s", number(sum->first_diagnosis_s), "worked", report_worked(sum));
 	if (!document || json_dump_file(document, path, JSON_INDENT(2)))
 		err = document ? -errno : -ENOMEM;
 	json_decref(document);

@@ -10,6 +10,7 @@ struct report_totals {
 	unsigned faults, diagnosed, service_right, resource_right;
 	unsigned fixable, healed;
 	unsigned false_alarms;
+	unsigned stolen;          /* alarms that rightly blamed the machine the demo runs on */
 	double healthy_s;         /* time without a fault, over which they were counted */
 	double first_diagnosis_s; /* from the start of the demo; NAN = none */
 };

@@ -252,7 +252,7 @@ bool stage_pause(struct stage *s, double seconds)
 	double end = stage_now() + seconds;
 
 	while (!s->stopped) {
-		double left = end - stage_now();
+		double now = stage_now(), left = end - now;
 		struct timespec wait = {0};
 		int number;
 
@@ -260,6 +260,7 @@ bool stage_pause(struct stage *s, double seconds)
 			wait.tv_sec = (time_t)left;
 			wait.tv_nsec = (long)((left - (double)wait.tv_sec) * 1e9);
 		}
+		machine_note(&s->machine, now);
 		number = sigtimedwait(&s->signals, NULL, &wait);
 		if (number == SIGINT || number == SIGTERM)
 			s->stopped = true;

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "tests/testbed/api.h"
+#include "tests/testbed/machine.h"
 #include "tests/testbed/site.h"
 
 #define STAGE_NAME "sage-testbed" /* of the usual instance */
@@ -31,6 +32,7 @@ struct stage {
 	struct stage_options options;
 	struct site site;
 	struct api api;
+	struct machine machine; /* as it was while the stage paused */
 	pid_t pid[STAGE_PARTS];
 	char directory[SITE_PATH]; /* logs and the analyzer's data */
 	sigset_t signals;

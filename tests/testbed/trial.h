@@ -22,6 +22,7 @@ struct trial {
 	bool healed; /* p99 back under target while the fault was still on */
 	/* To the first fine second: from injection when healed, else from the undo; NAN = never. */
 	double recovered_s;
+	unsigned stolen; /* incidents meanwhile that the machine was to blame for, and was blamed */
 	double target_ms, before_ms, during_ms, after_ms; /* p99; NAN = not known */
 	bool service_right, resource_right;
 };
@@ -32,6 +33,9 @@ struct trial {
  */
 size_t trial_draw(struct trial *t, size_t count, const struct topology *topology,
 	const struct site *site, uint64_t seed);
+
+/* Does the answer blame the host, and had that indeed lost its CPU, by the demo's own record? */
+bool trial_is_of_machine(const struct stage *s, const struct watch_incident *n);
 
 /* Run one, once no incident is open and no action held. Returns 0, -ECANCELED when the stage
  * stopped, or -errno. */

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define INCIDENTS "/api/v1/incidents?limit=50"
+#define INCIDENTS "/api/v1/incidents?limit=50" /* WATCH_INCIDENTS */
 #define ACTIONS "/api/v1/actions?limit=50"
 
 bool watch_progress(struct api *a, struct watch_progress *p)
@@ -23,14 +23,18 @@ bool watch_progress(struct api *a, struct watch_progress *p)
 }
 
 /* The culprit, or for an unknown the best candidate is not an answer: left empty. */
-static void take_answer(const json_t *diagnosis, struct watch_answer *answer)
+static void take_incident(const json_t *incident, struct watch_incident *out)
 {
+	const json_t *diagnosis = json_object_get(incident, "diagnosis");
 	const json_t *culprit = json_array_get(json_object_get(diagnosis, "culprits"), 0);
 
-	snprintf(answer->verdict, sizeof(answer->verdict), "%s", api_text(diagnosis, "verdict"));
-	snprintf(answer->service, sizeof(answer->service), "%s", api_text(culprit, "service"));
-	snprintf(answer->resource, sizeof(answer->resource), "%s", api_text(culprit, "resource"));
-	answer->probability = api_number(culprit, "probability");
+	out->id = api_number(incident, "id");
+	out->started_s = api_number(incident, "started");
+	out->ended_s = api_number(incident, "ended");
+	snprintf(out->verdict, sizeof(out->verdict), "%s", api_text(diagnosis, "verdict"));
+	snprintf(out->service, sizeof(out->service), "%s", api_text(culprit, "service"));
+	snprintf(out->resource, sizeof(out->resource), "%s", api_text(culprit, "resource"));
+	out->probability = api_number(culprit, "probability");
 }
 
 static double newest(struct api *a, const char *path, double known)
@@ -53,7 +57,7 @@ void watch_mark(struct api *a, struct watch_mark *mark)
 }
 
 bool watch_diagnosis(
-	struct api *a, const struct watch_mark *mark, double seen_s, struct watch_answer *answer)
+	struct api *a, const struct watch_mark *mark, double seen_s, struct watch_incident *out)
 {
 	json_t *incidents = api_get(a, INCIDENTS), *incident;
 	bool found = false;
@@ -67,7 +71,7 @@ bool watch_diagnosis(
 		if (!(api_number(incident, "id") > mark->incident) ||
 			!(api_number(diagnosis, "to") >= seen_s))
 			continue;
-		take_answer(diagnosis, answer);
+		take_incident(incident, out);
 		found = true;
 	}
 	json_decref(incidents);
@@ -169,8 +173,8 @@ bool watch_is_quiet(struct api *a)
 	return quiet;
 }
 
-unsigned watch_incidents(
-	struct api *a, const struct watch_mark *mark, double since_s, double until_s)
+unsigned watch_incidents(struct api *a, const struct watch_mark *mark, double since_s,
+	double until_s, struct watch_incident out[WATCH_INCIDENTS])
 {
 	json_t *incidents = api_get(a, INCIDENTS), *one;
 	unsigned count = 0;
@@ -178,9 +182,12 @@ unsigned watch_incidents(
 
 	json_array_foreach(incidents, i, one)
 	{
-		count += api_number(one, "id") > mark->incident &&
-			 api_number(one, "started") >= since_s &&
-			 api_number(one, "started") < until_s;
+		double started = api_number(one, "started");
+
+		if (!(api_number(one, "id") > mark->incident) || started < since_s ||
+			started >= until_s || count == WATCH_INCIDENTS)
+			continue;
+		take_incident(one, &out[count++]);
 	}
 	json_decref(incidents);
 	return count;

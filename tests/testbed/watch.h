@@ -9,9 +9,12 @@
 
 #include "tests/testbed/api.h"
 
-struct watch_answer {
-	char verdict[16], service[128], resource[32];
-	double probability; /* NAN = not given */
+#define WATCH_INCIDENTS 50
+
+struct watch_incident {
+	double id, started_s, ended_s;                /* NAN while it is open */
+	char verdict[16], service[128], resource[32]; /* of its diagnosis; empty = none yet */
+	double probability;                           /* NAN = not given */
 };
 
 struct watch_progress {
@@ -33,11 +36,11 @@ struct watch_mark {
 void watch_mark(struct api *a, struct watch_mark *mark);
 
 /*
- * The diagnosis of the first incident after the mark that has one of windows up to `seen_s` or
+ * The first incident after the mark that has a diagnosis of windows up to `seen_s` or
  * later: what was said of earlier ones is no word on a fault that had only begun.
  */
 bool watch_diagnosis(
-	struct api *a, const struct watch_mark *mark, double seen_s, struct watch_answer *answer);
+	struct api *a, const struct watch_mark *mark, double seen_s, struct watch_incident *out);
 
 /* The newest action after the mark that changed a cgroup: "service knob old -> new". */
 bool watch_action(struct api *a, const struct watch_mark *mark, char *action, size_t action_size,
@@ -50,11 +53,11 @@ unsigned watch_release(struct api *a);
 bool watch_is_quiet(struct api *a);
 
 /*
- * How many incidents there were after the mark that began in [since_s, until_s): one that began
- * before belongs to the fault, however late it was noticed.
+ * The incidents after the mark that began in [since_s, until_s): one that began before belongs to
+ * the fault, however late it was noticed. Returns how many.
  */
-unsigned watch_incidents(
-	struct api *a, const struct watch_mark *mark, double since_s, double until_s);
+unsigned watch_incidents(struct api *a, const struct watch_mark *mark, double since_s,
+	double until_s, struct watch_incident out[WATCH_INCIDENTS]);
 
 /* The latency target in ms; NAN when there is none yet. */
 double watch_target_ms(struct api *a);

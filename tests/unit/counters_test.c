@@ -269,6 +269,8 @@ static void the_host_has_counters(void **state)
 	fixture_wait(half_a_second_passed, &clock, 2000);
 	host_read(&h, clock_monotonic_ns(), metric);
 	assert_true(metric[HOST_CPU_UTIL] >= 0 && metric[HOST_CPU_UTIL] <= 1);
+	assert_true(metric[HOST_CPU_STEAL] >= 0);
+	assert_true(metric[HOST_CPU_STEAL] <= metric[HOST_CPU_UTIL]);
 	assert_true(metric[HOST_CPU_LOAD] >= 0);
 	assert_int_equal(!isnan(metric[HOST_PSI_CPU]), !access("/proc/pressure/cpu", R_OK));
 	assert_false(metric[HOST_PSI_CPU] < 0 || metric[HOST_PSI_CPU] > 1);

@@ -198,6 +198,18 @@ static void slow_link_is_widened(void **state)
 	assert_true(s->plan.advice[0] != '\0');
 }
 
+/* Nothing that a cgroup could set gives back what a hypervisor takes. */
+static void a_host_has_advice_and_no_lease(void **state)
+{
+	struct scene *s = *state;
+
+	add(s, "app", true);
+	s->candidate[0].service = graph_host(&s->graph, "host:node1");
+	make(s, RESOURCE_CPU);
+	assert_int_equal(s->plan.leases, 0);
+	assert_non_null(strstr(s->plan.advice, "host:node1: its hypervisor"));
+}
+
 static void code_has_advice_and_no_lease(void **state)
 {
 	struct scene *s = *state;
@@ -273,6 +285,7 @@ int main(void)
 		SCENE(squeezed_memory_gets_its_limit_back),
 		SCENE(disk_hog_is_throttled_then_own_limit_raised),
 		SCENE(slow_link_is_widened),
+		SCENE(a_host_has_advice_and_no_lease),
 		SCENE(code_has_advice_and_no_lease),
 		SCENE(surge_raises_a_spent_quota_and_says_scale_out),
 		SCENE(no_verdict_means_no_plan),

@@ -9,7 +9,7 @@ const CHARTS = [
   ["Latency", ["server_p50_us", "server_p99_us", "self_p99_us"]],
   ["Requests", ["requests_per_s"]],
   ["CPU", ["cpu_cores", "cpu_limit_cores"]],
-  ["Short of CPU", ["cpu_throttled_ratio", "cpu_runq_ratio", "psi_cpu_ratio"]],
+  ["Short of CPU", ["cpu_throttled_ratio", "cpu_runq_ratio", "psi_cpu_ratio", "cpu_steal_ratio"]],
   ["Memory", ["mem_bytes"]],
   ["Short of memory", ["mem_major_faults_per_s", "mem_reclaim_pages_per_s"]],
   ["Disk", ["blk_read_bytes_per_s", "blk_write_bytes_per_s"]],
@@ -21,7 +21,7 @@ const CHARTS = [
 const LABEL = {
   server_p50_us: "p50", server_p99_us: "p99", self_p99_us: "self p99", requests_per_s: "requests",
   cpu_cores: "in use", cpu_limit_cores: "limit", cpu_throttled_ratio: "throttled",
-  cpu_runq_ratio: "run-queue wait", psi_cpu_ratio: "stalled (PSI)",
+  cpu_runq_ratio: "run-queue wait", psi_cpu_ratio: "stalled (PSI)", cpu_steal_ratio: "stolen",
   mem_bytes: "in use", mem_major_faults_per_s: "major faults", mem_reclaim_pages_per_s: "pages reclaimed",
   blk_read_bytes_per_s: "read", blk_write_bytes_per_s: "written", blk_wait_ratio: "waiting",
   psi_io_ratio: "stalled (PSI)", net_rx_bytes_per_s: "received", net_tx_bytes_per_s: "sent",
