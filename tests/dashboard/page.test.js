@@ -6,7 +6,7 @@ import { Analyzer, launch, until } from "./analyzer.js";
 import { largeGraph } from "./large.js";
 
 const SERVICES = ["gateway", "search", "rates", "cart", "sessions", "checkout", "payment", "stock", "stock-db"];
-const PAGES = ["problems", "map", "services", "service/stock", "actions", "system"];
+const PAGES = ["problems", "map", "services", "service/stock", "host/host%3Anode-a", "actions", "system"];
 
 const analyzer = new Analyzer();
 let browser;
@@ -126,6 +126,21 @@ test("the service page draws latency and resources on one time axis", async () =
   assert.equal(new Set(times).size, 1, "charts share their cursor");
   const calls = await page.locator("section:not(.operations) table.list tbody tr").allInnerTexts();
   assert.deepEqual(calls.map((row) => row.split(/\s/)[0]).sort(), ["checkout", "search", "stock-db"]);
+  await close(page);
+});
+
+test("the host page draws what the host has left and lists its services", async () => {
+  const page = await open("service/stock");
+  await page.getByRole("link", { name: "node-b" }).click();
+  await page.getByRole("heading", { name: "Host node-b" }).waitFor();
+  await page.locator(".chart canvas").first().waitFor();
+  const cpu = page.locator(".chart").first();
+  assert.equal(await cpu.locator("figcaption").textContent(), "CPU");
+  assert.match(await cpu.locator(".u-legend").innerText(), /stolen by the hypervisor:?\s*1\.0 %/);
+  const listed = await page.locator("table.list tbody td:first-child a").allInnerTexts();
+  const placed = (await analyzer.ask("graph")).services.filter((s) => s.host === "host:node-b");
+  assert.deepEqual(listed.sort(), placed.map((s) => s.name).sort());
+  assert.ok(listed.includes("stock"));
   await close(page);
 });
 

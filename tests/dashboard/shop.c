@@ -228,6 +228,7 @@ static void set_host(const struct shop *s, unsigned node, float host[HOST_METRIC
 	host[HOST_BLK_UTIL] = (float)(0.0002 * calls);
 	host[HOST_NET_RX_BYTES] = (float)(calls * 420);
 	host[HOST_NET_TX_BYTES] = (float)(calls * 1300);
+	host[HOST_CPU_STEAL] = 0.01F;
 }
 
 int shop_window(const struct shop *s, unsigned node, struct wire_window *out)

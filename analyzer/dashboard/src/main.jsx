@@ -8,6 +8,7 @@ import { Problems } from "./problems.jsx";
 import { ServiceMap } from "./map.jsx";
 import { Services } from "./services.jsx";
 import { Service } from "./service.jsx";
+import { Host } from "./host.jsx";
 import { Actions } from "./actions.jsx";
 import { System } from "./system.jsx";
 
@@ -56,7 +57,7 @@ function App() {
   const status = usePoll("status");
   const problems = usePoll("slos");
   const violated = (problems.data ?? []).filter((s) => s.violated).length;
-  const current = page === "service" ? "services" : page || "problems";
+  const current = page === "service" || page === "host" ? "services" : page || "problems";
   const Page = PAGES.find(([id]) => id === current)?.[2] ?? Problems;
 
   useEffect(() => {
@@ -89,7 +90,7 @@ function App() {
         </p>
       )}
       <main id="page" class={current === "map" ? "wide" : ""} tabIndex={-1}>
-        {page === "service" ? <Service name={argument} /> : <Page status={status.data} slos={problems.data} />}
+        {page === "service" ? <Service name={argument} /> : page === "host" ? <Host name={argument} /> : <Page status={status.data} slos={problems.data} />}
       </main>
     </>
   );

@@ -1,5 +1,5 @@
 // Small pieces every page uses.
-import { percent } from "./format.js";
+import { entity, percent } from "./format.js";
 
 // Status by shape as well as colour: a filled circle, a triangle, a diamond.
 const SHAPES = {
@@ -17,6 +17,12 @@ export const Status = ({ value }) => (
 );
 
 export const ServiceLink = ({ name }) => <a href={`#/service/${encodeURIComponent(name)}`}>{name}</a>;
+
+// A service, or "host:node-a". Edges have no page.
+export const EntityLink = ({ name }) =>
+  name.includes("->") ? entity(name)
+    : name.startsWith("host:") ? <a href={`#/host/${encodeURIComponent(name)}`}>{entity(name)}</a>
+    : <ServiceLink name={name} />;
 
 export const Bar = ({ value, label }) => (
   <span class="meter" role="img" aria-label={`${label ?? ""} ${percent(value)}`}>

@@ -2,7 +2,7 @@
 import { usePoll } from "./api.js";
 import * as f from "./format.js";
 import { Steps } from "./actions.jsx";
-import { Bar, Empty, Metric, ServiceLink, Spark } from "./parts.jsx";
+import { Bar, Empty, EntityLink, Metric, Spark } from "./parts.jsx";
 
 const LIVE = ["open", "acting"];
 
@@ -76,7 +76,7 @@ function headline(incident) {
   return (
     <>
       {d.culprits.map((c, i) => (
-        <span key={c.service}>{i > 0 && " and "}<ServiceLink name={c.service} />: {f.resource(c.resource)}</span>
+        <span key={c.service}>{i > 0 && " and "}<EntityLink name={c.service} />: {f.resource(c.resource)}</span>
       ))}
     </>
   );
@@ -135,7 +135,7 @@ function Ranking({ ranking, slo }) {
         <tbody>
           {ranking.slice(0, 6).map((c) => (
             <tr key={c.service + c.resource}>
-              <td><ServiceLink name={c.service} /></td>
+              <td><EntityLink name={c.service} /></td>
               <td>{f.resource(c.resource)}</td>
               <td class="fine"><Metric name={c.metric} /></td>
               <td><Bar value={c.probability} label={c.service} /></td>
@@ -151,7 +151,7 @@ function Ranking({ ranking, slo }) {
 
 function Counterfactual({ diagnosis, slo }) {
   const { observed, restored, target, probability, with: was, without } = diagnosis.counterfactual;
-  const names = diagnosis.culprits.map((c) => `${c.service} its normal ${f.resource(c.resource)}`).join(" and ");
+  const names = diagnosis.culprits.map((c) => `${f.entity(c.service)} its normal ${f.resource(c.resource)}`).join(" and ");
   const top = Math.max(observed, restored, target) || 1;
   const row = (label, value, kind) => (
     <div class={`cf ${kind}`}>
@@ -198,7 +198,7 @@ function Evidence({ evidence }) {
           <tbody>
             {evidence.slice(0, 8).map((e) => (
               <tr key={e.entity + e.metric}>
-                <td>{e.entity.includes("->") || e.entity.startsWith("host:") ? f.entity(e.entity) : <ServiceLink name={e.entity} />}</td>
+                <td><EntityLink name={e.entity} /></td>
                 <td><Metric name={e.metric} /></td>
                 <td class="number">{f.metric(e.metric, e.normal)}</td>
                 <td class="number"><b>{f.metric(e.metric, e.observed)}</b></td>
@@ -219,7 +219,7 @@ function RuledOut({ diagnosis: d }) {
       <h3>{d.verdict === "diagnosed" ? "Ruled out" : "Looked at"}</h3>
       <ul class="ruled-out">
         {d.ruled_out.slice(0, 5).map((r) => (
-          <li key={r.service}><ServiceLink name={r.service} />: {r.why}</li>
+          <li key={r.service}><EntityLink name={r.service} />: {r.why}</li>
         ))}
       </ul>
     </section>

@@ -1,15 +1,15 @@
 // One service: latency and resources on one time axis, its callers and callees.
 import { usePoll } from "./api.js";
-import { Chart } from "./chart.jsx";
 import * as f from "./format.js";
-import { Empty, ServiceLink, Status } from "./parts.jsx";
+import { History } from "./history.jsx";
+import { Empty, EntityLink, ServiceLink, Status } from "./parts.jsx";
 
 // Charts in the order of the questions: slow? busy? short of CPU, memory, disk, network?
 const CHARTS = [
   ["Latency", ["server_p50_us", "server_p99_us", "self_p99_us"]],
   ["Requests", ["requests_per_s"]],
   ["CPU", ["cpu_cores", "cpu_limit_cores"]],
-  ["Short of CPU", ["cpu_throttled_ratio", "cpu_runq_ratio", "psi_cpu_ratio", "cpu_steal_ratio"]],
+  ["Short of CPU", ["cpu_throttled_ratio", "cpu_runq_ratio", "psi_cpu_ratio"]],
   ["Memory", ["mem_bytes"]],
   ["Short of memory", ["mem_major_faults_per_s", "mem_reclaim_pages_per_s"]],
   ["Disk", ["blk_read_bytes_per_s", "blk_write_bytes_per_s"]],
@@ -21,7 +21,7 @@ const CHARTS = [
 const LABEL = {
   server_p50_us: "p50", server_p99_us: "p99", self_p99_us: "self p99", requests_per_s: "requests",
   cpu_cores: "in use", cpu_limit_cores: "limit", cpu_throttled_ratio: "throttled",
-  cpu_runq_ratio: "run-queue wait", psi_cpu_ratio: "stalled (PSI)", cpu_steal_ratio: "stolen",
+  cpu_runq_ratio: "run-queue wait", psi_cpu_ratio: "stalled (PSI)",
   mem_bytes: "in use", mem_major_faults_per_s: "major faults", mem_reclaim_pages_per_s: "pages reclaimed",
   blk_read_bytes_per_s: "read", blk_write_bytes_per_s: "written", blk_wait_ratio: "waiting",
   psi_io_ratio: "stalled (PSI)", net_rx_bytes_per_s: "received", net_tx_bytes_per_s: "sent",
@@ -31,42 +31,21 @@ const LABEL = {
 export function Service({ name }) {
   const entity = usePoll(`entity?name=${encodeURIComponent(name)}`, 10000);
   const graph = usePoll("graph");
-  const incidents = usePoll("incidents?limit=50", 5000);
   const asked = usePoll(`operations?service=${encodeURIComponent(name)}`, 5000);
-  const metrics = CHARTS.flatMap(([, wanted]) => wanted).filter((m) => entity.data?.metrics.includes(m));
-  const history = usePoll(
-    entity.data && `series?entity=${encodeURIComponent(name)}&metrics=${metrics.join(",")}`);
 
   if (entity.error && !entity.data) return <Empty>{entity.error}</Empty>;
-  if (!entity.data || !graph.data || !history.data) return <Empty>Asking the analyzer…</Empty>;
+  if (!entity.data || !graph.data) return <Empty>Asking the analyzer…</Empty>;
   const service = graph.data.services.find((s) => s.name === name);
-  const { times, series } = history.data;
-  const now = times.at(-1) ?? 0;
-  const bands = (incidents.data ?? []).map((i) => [i.started, i.ended ?? now]);
-  const present = (wanted) => wanted.filter((m) => series[m]?.some((v) => v !== null));
-  const idle = (wanted) => wanted.every((m) => series[m].every((v) => !v));
-  const known = CHARTS.map(([title, wanted]) => [title, present(wanted)]).filter(([, shown]) => shown.length);
-  const quiet = known.filter(([, shown]) => idle(shown)).map(([title]) => title);
-
   return (
     <>
       <h1>{service && <Status value={service.status} />} {name}</h1>
       {service && (
         <p class="lead">
           {f.perSecond(service.requests_per_s)} · p99 {f.microseconds(service.server_p99_us)} · errors {f.ratio(service.error_ratio)} · CPU {f.ratio(service.cpu_util_ratio)}
-          {service.host && ` · on ${f.entity(service.host)}`}
+          {service.host && <> · on <EntityLink name={service.host} /></>}
         </p>
       )}
-      {times.length < 2 && <Empty>No window of this service yet.</Empty>}
-      <div class="charts">
-        {times.length > 1 && known.filter(([title]) => !quiet.includes(title)).map(([title, shown]) => (
-          <Chart key={name + title} title={title} times={times} bands={bands} group={name}
-            series={shown.map((metric) => ({ metric, label: LABEL[metric], values: series[metric] }))} />
-        ))}
-      </div>
-      <p class="fine">
-        Shaded: a target was missed.{quiet.length > 0 && ` At zero throughout: ${quiet.join("; ").toLowerCase()}.`}
-      </p>
+      <History entity={name} metrics={entity.data.metrics} charts={CHARTS} labels={LABEL} />
       {asked.data?.operations.length > 0 && (
         <div class="columns">
           <Operations title="Asked for" rows={asked.data.operations.filter((o) => o.side === "server")} />

@@ -2,14 +2,14 @@
 import { useState } from "preact/hooks";
 import { usePoll } from "./api.js";
 import * as f from "./format.js";
-import { Empty, ServiceLink, Status } from "./parts.jsx";
+import { Empty, EntityLink, ServiceLink, Status } from "./parts.jsx";
 
 const SHOWN = 200;
 const RANK = { culprit: 0, slow: 1, ok: 2 };
 
 const COLUMNS = [
   ["name", "Service", (s) => <><Status value={s.status} /> <ServiceLink name={s.name} /></>],
-  ["host", "Host", (s) => (s.host ? f.entity(s.host) : "–")],
+  ["host", "Host", (s) => (s.host ? <EntityLink name={s.host} /> : "–")],
   ["requests_per_s", "Requests", (s) => f.perSecond(s.requests_per_s)],
   ["error_ratio", "Errors", (s) => f.ratio(s.error_ratio)],
   ["server_p99_us", "p99", (s) => f.microseconds(s.server_p99_us)],
