@@ -63,11 +63,15 @@ static void edge_line(FILE *f, const json_t *e)
 		cli_duration(rtt, cli_number(e, "rtt_us")));
 }
 
-/* Of few edges, so not worth a column. */
-static void resets_line(FILE *f, const json_t *e)
+/* Of few edges, so not worth columns. */
+static void connection_lines(FILE *f, const json_t *e)
 {
 	double sent = cli_number(e, "resets_sent"), received = cli_number(e, "resets_received");
+	double again = cli_number(e, "retransmit_ratio");
+	cli_cell percent;
 
+	if (again > 0)
+		fprintf(f, "      segments sent again: %s%%\n", cli_decimal(percent, again * 100));
 	if (sent > 0 || received > 0)
 		fprintf(f, "      connections reset: %.0f by it, %.0f by the other end\n", sent,
 			received);
@@ -108,7 +112,7 @@ void cli_edge_lines(FILE *f, const json_t *window, const json_t *container, bool
 				strcmp(cli_string(e, "side"), sides[side]) != 0)
 				continue;
 			edge_line(f, e);
-			resets_line(f, e);
+			connection_lines(f, e);
 			if (operations)
 				operation_lines(f, e);
 		}

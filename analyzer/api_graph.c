@@ -90,7 +90,7 @@ static json_t *service_json(const struct core *c, uint32_t i, const bool *normal
 static json_t *edge_json(const struct core *c, uint32_t i)
 {
 	static const char *const metric[] = {"requests_per_s", "error_ratio", "client_p99_us",
-		"server_p99_us", "network_p99_us"};
+		"server_p99_us", "network_p99_us", "net_retransmit_ratio", "resets_per_s"};
 	const struct graph *g = &c->live.recording.graph;
 	const struct entity *e = &g->entity[i];
 	json_t *one = json_pack("{ss ss ss}", "caller", g->entity[e->caller].name, "callee",

@@ -144,6 +144,21 @@ test("the host page draws what the host has left and lists its services", async 
   await close(page);
 });
 
+test("connections that lose segments or are reset are told where there are any", async () => {
+  const page = await open("service/checkout");
+  const calls = page.locator("section:not(.operations) table.list").last();
+  await calls.locator("tbody tr").first().waitFor();
+  assert.match(await calls.locator("thead").innerText(), /resent\s+resets\s*$/);
+  const rows = await calls.locator("tbody tr").evaluateAll((all) => all.map((row) => [...row.cells].map((cell) => cell.textContent)));
+  assert.deepEqual(rows.find(([name]) => name === "payment").slice(-2), ["2.0 %", "2.00/s"]);
+  assert.deepEqual(rows.find(([name]) => name === "stock").slice(-2), ["0 %", "–"]);
+  await close(page);
+  const other = await open("service/stock");
+  await other.locator("section:not(.operations) table.list").first().waitFor();
+  assert.doesNotMatch(await other.locator("main").innerText(), /resent|resets/);
+  await close(other);
+});
+
 test("what a service is asked for is listed, what slowed first", async () => {
   const page = await open("service/stock");
   const served = page.locator("section.operations", { hasText: "Asked for" }).locator("tbody tr");

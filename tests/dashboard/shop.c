@@ -201,7 +201,11 @@ static void add_end(const struct shop *s, unsigned e, enum wire_side side, struc
 	set_address(end->peer_addr, peer);
 	end->bytes_sent = calls->client.total * (side == WIRE_CLIENT ? 420 : 1300);
 	end->bytes_received = calls->client.total * (side == WIRE_CLIENT ? 1300 : 420);
-	end->segments_sent = (uint32_t)calls->client.total;
+	end->segments_sent = 50 * (uint32_t)calls->client.total;
+	if (edge[e].callee == PAYMENT)
+		end->retransmits = (uint32_t)calls->client.total;
+	if (edge[e].callee == PAYMENT && side == WIRE_CLIENT)
+		end->resets_received = 2;
 	end->rtt_us = NETWORK_US;
 	end->connect_us = NAN; /* connections are kept */
 	end->latency = side == WIRE_CLIENT ? calls->client : calls->server;

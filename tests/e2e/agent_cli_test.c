@@ -28,6 +28,7 @@
 struct world {
 	struct fixture fixture;
 	char directory[64], socket[96], log[96], rule[128], state[96], port[8];
+	char closed_port[8];
 	pid_t agent;
 	char output[OUTPUT]; /* of the last command */
 	int status;
@@ -120,6 +121,22 @@ static void run_benchmark(const char *port)
 	}
 }
 
+/* A port of the machine where nobody listens; again and again. */
+static void run_refused(const char *port)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET,
+		.sin_port = htons((uint16_t)atoi(port)),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+
+	for (;;) {
+		int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+		(void)!connect(fd, (struct sockaddr *)&a, sizeof(a));
+		close(fd);
+		poll(NULL, 0, 50);
+	}
+}
+
 static bool can_use(int port, bool connects)
 {
 	struct sockaddr_in a = {.sin_family = AF_INET,
@@ -133,11 +150,9 @@ static bool can_use(int port, bool connects)
 	return !err;
 }
 
-/* A free one below those the kernel gives to clients: they must not take it meanwhile. */
-static void choose_port(char port[8])
+/* A free one from `n` on, below those the kernel gives to clients: they must not take it. */
+static void choose_port(char port[8], int n)
 {
-	int n = 12000 + getpid() % 10000;
-
 	while (!can_use(n, false))
 		n++;
 	snprintf(port, 8, "%u", (unsigned)n % 65536);
@@ -151,6 +166,7 @@ static bool server_listens(void *port)
 static int start_world(void **state)
 {
 	struct world *w = &world;
+	const char *web;
 
 	*state = w;
 	if (!fixture_open(&w->fixture, "cli"))
@@ -160,13 +176,16 @@ static int start_world(void **state)
 	snprintf(w->log, sizeof(w->log), "%.60s.log", w->directory);
 	snprintf(w->state, sizeof(w->state), "%.60s.state", w->directory);
 	snprintf(w->rule, sizeof(w->rule), "%.63s/{service}/{container}", w->fixture.root);
-	choose_port(w->port);
+	choose_port(w->port, 12000 + getpid() % 10000);
+	choose_port(w->closed_port, atoi(w->port) + 1);
 	fixture_make(&w->fixture, "/store");
 	fixture_make(&w->fixture, "/web");
 	fixture_spawn(&w->fixture, fixture_make(&w->fixture, "/store/redis"), run_redis, w->port);
 	if (!fixture_wait(server_listens, w->port, 10000))
 		return -1;
-	fixture_spawn(&w->fixture, fixture_make(&w->fixture, "/web/app"), run_benchmark, w->port);
+	web = fixture_make(&w->fixture, "/web/app");
+	fixture_spawn(&w->fixture, web, run_benchmark, w->port);
+	fixture_spawn(&w->fixture, web, run_refused, w->closed_port);
 	w->agent = start_agent(w, w->log, w->socket, w->state);
 	return w->agent < 0;
 }
@@ -270,6 +289,33 @@ static void what_is_asked_for_is_shown_below_its_edge(void **state)
 	assert_non_null(strstr(w->output, "\n      GET "));
 	assert_int_equal(ask(w, "edges"), 0);
 	assert_null(strstr(w->output, "\n      GET "));
+}
+
+/* The line below that of the calls to nobody; NULL when they are not shown. */
+static char *below_refused_edge(struct world *w)
+{
+	char peer[32], *edge;
+
+	snprintf(peer, sizeof(peer), "\n  > 127.0.0.1:%s ", w->closed_port);
+	edge = strstr(w->output, peer);
+	return edge ? strchr(edge + 1, '\n') : NULL;
+}
+
+static bool a_refused_edge_is_there(void *ctx)
+{
+	return !ask(ctx, "edges") && below_refused_edge(ctx);
+}
+
+static void refused_connections_are_shown_below_their_edge(void **state)
+{
+	struct world *w = *state;
+	char *below;
+
+	assert_true(fixture_wait(a_refused_edge_is_there, w, 20000));
+	below = below_refused_edge(w);
+	assert_ptr_equal(strstr(below, "\n      connections reset: 0 by it, "), below);
+	for (char *line = strtok(w->output, "\n"); line; line = strtok(NULL, "\n"))
+		assert_in_range(strlen(line), 0, 80);
 }
 
 static void containers_have_their_counters(void **state)
@@ -505,6 +551,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(both_ends_of_an_edge_are_shown),
 		cmocka_unit_test(what_is_asked_for_is_shown_below_its_edge),
+		cmocka_unit_test(refused_connections_are_shown_below_their_edge),
 		cmocka_unit_test(containers_have_their_counters),
 		cmocka_unit_test(top_fits_80_columns),
 		cmocka_unit_test(what_is_shown_can_be_sorted_and_filtered),

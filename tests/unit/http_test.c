@@ -120,7 +120,7 @@ static void status_graph_and_entity_have_their_members(void **state)
 	assert_keys(j, "time services edges");
 	one = json_array_get(json_object_get(j, "edges"), 0);
 	assert_keys(one, "caller callee protocol requests_per_s error_ratio client_p99_us "
-			 "server_p99_us network_p99_us");
+			 "server_p99_us network_p99_us net_retransmit_ratio resets_per_s");
 	assert_string_equal(json_string_value(json_object_get(one, "protocol")), "http");
 	assert_true(json_is_null(json_object_get(one, "client_p99_us")));
 	one = json_array_get(json_object_get(j, "services"), 0);

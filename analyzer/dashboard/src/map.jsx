@@ -98,7 +98,7 @@ function Edge({ edge, at, hot }) {
   return (
     <g class={`edge ${hot ? "hot" : ""}`}>
       <path d={curve(at.points)} marker-end={hot ? "url(#arrow-hot)" : "url(#arrow)"}>
-        <title>{`${edge.caller} → ${edge.callee} (${edge.protocol})\nclient p99 ${f.microseconds(edge.client_p99_us)}, server p99 ${f.microseconds(edge.server_p99_us)}, network p99 ${f.microseconds(edge.network_p99_us)}\n${f.perSecond(edge.requests_per_s)}, errors ${f.ratio(edge.error_ratio)}`}</title>
+        <title>{`${edge.caller} → ${edge.callee} (${edge.protocol})\nclient p99 ${f.microseconds(edge.client_p99_us)}, server p99 ${f.microseconds(edge.server_p99_us)}, network p99 ${f.microseconds(edge.network_p99_us)}\n${f.perSecond(edge.requests_per_s)}, errors ${f.ratio(edge.error_ratio)}, resent ${f.ratio(edge.net_retransmit_ratio)}, resets ${f.perSecond(edge.resets_per_s ?? 0)}`}</title>
       </path>
     </g>
   );

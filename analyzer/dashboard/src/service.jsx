@@ -60,7 +60,14 @@ export function Service({ name }) {
   );
 }
 
+// Most edges have neither all day long: columns of those that have.
+const TROUBLE = [
+  ["net_retransmit_ratio", "resent", f.ratio],
+  ["resets_per_s", "resets", f.perSecond],
+];
+
 function Calls({ title, edges, end }) {
+  const trouble = TROUBLE.filter(([metric]) => edges.some((e) => e[metric] > 0));
   return (
     <section>
       <h3>{title}</h3>
@@ -68,7 +75,9 @@ function Calls({ title, edges, end }) {
       {edges.length > 0 && (
         <div class="scroll">
           <table class="list">
-            <thead><tr><th>Service</th><th>protocol</th><th class="number">calls</th><th class="number">client p99</th><th class="number">server p99</th><th class="number">network p99</th></tr></thead>
+            <thead><tr><th>Service</th><th>protocol</th><th class="number">calls</th><th class="number">client p99</th><th class="number">server p99</th><th class="number">network p99</th>
+              {trouble.map(([metric, label]) => <th key={metric} class="number">{label}</th>)}
+            </tr></thead>
             <tbody>
               {edges.map((e) => (
                 <tr key={e[end]}>
@@ -78,6 +87,7 @@ function Calls({ title, edges, end }) {
                   <td class="number">{f.microseconds(e.client_p99_us)}</td>
                   <td class="number">{f.microseconds(e.server_p99_us)}</td>
                   <td class="number">{f.microseconds(e.network_p99_us)}</td>
+                  {trouble.map(([metric, , text]) => <td key={metric} class="number">{text(e[metric])}</td>)}
                 </tr>
               ))}
             </tbody>
