@@ -40,12 +40,16 @@ static int share(struct probe *p, const struct probe *rpc)
 static int configure(struct probe *p, const struct capture_options *o)
 {
 	int32_t subsystem = o->cgroup_subsys;
+	uint32_t sets = UNIX_SETS;
 	int err = probe_set(p, "cgroup_subsystem", &subsystem, sizeof(subsystem));
 
-	/* Most connections of a node are TCP's. */
-	if (!err && o->max_connections)
-		err = probe_resize(p, "unix_connections", (o->max_connections + 3) / 4);
-	return err;
+	if (o->max_connections) /* most connections of a node are TCP's */
+		sets = (o->max_connections / 4 + UNIX_WAYS - 1) / UNIX_WAYS;
+	if (!sets)
+		sets = 1;
+	if (!err)
+		err = probe_set(p, "unix_set_count", &sets, sizeof(sets));
+	return err ? err : probe_resize(p, "unix_sets", sets);
 }
 
 static int start(struct capture_unix *u, const struct probe *rpc)
@@ -94,7 +98,7 @@ int capture_unix_open(
 
 int capture_unix_flush(struct capture_unix *u)
 {
-	return probe_iterate(u->probe, "unix_flush", "unix_connections");
+	return probe_iterate(u->probe, "unix_flush", "unix_sets");
 }
 
 static void watch_senders(struct capture_unix *u)

@@ -53,6 +53,10 @@ enum rpc_loss {
  */
 #define RPC_QUIET_NS 500000000ULL
 
+/* Places for the connections of unix sockets come in sets: see bpf/unix_call.h. */
+#define UNIX_WAYS 8
+#define UNIX_SETS 512 /* unless the agent says otherwise */
+
 struct rpc_edge_key {
 	__u64 cgroup_id;
 	__u64 peer_cgroup_id; /* 0 = not on this node, or not known yet */

@@ -9,10 +9,8 @@
 #include "bpf/kernel.h"
 
 #include "bpf/rpc_maps.h"
+#include "bpf/rpc_packet.h"
 #include "bpf/unix.h"
-
-extern void *bpf_rdonly_cast(const void *pointer, __u32 type) __ksym;
-extern int bpf_dynptr_from_skb(struct __sk_buff *skb, __u64 flags, struct bpf_dynptr *out) __ksym;
 
 /* A socket reached from its segment allows no other cast. */
 static __always_inline struct tcp_sock *tcp_of(struct sock *sk)
@@ -34,27 +32,15 @@ static __always_inline struct iovec piece_at(const struct iovec *at)
 
 #include "bpf/rpc_socket.h"
 
-/*
- * The bytes a read gets next, but for `skip`; others before them may share the segment. A function
- * of its own because the verifier lets nothing else use the stack slot of a dynptr.
- */
-static __noinline void glance_segment(
+/* The bytes a read gets next, but for `skip`; others before them may share the segment. */
+static __always_inline void glance_segment(
 	struct rpc_glance *g, const struct sk_buff *skb, struct sock *sk, __u32 skip)
 {
 	const struct tcp_skb_cb *segment =
 		bpf_rdonly_cast(skb->cb, bpf_core_type_id_kernel(struct tcp_skb_cb));
-	__u32 offset, size = skb->len;
-	struct bpf_dynptr data;
 
 	g->at = tcp_of(sk)->copied_seq + skip;
-	offset = g->at - segment->seq;
-	if (offset >= size || bpf_dynptr_from_skb((struct __sk_buff *)skb, 0, &data))
-		return;
-	size -= offset;
-	if (size > RPC_GLANCE)
-		size = RPC_GLANCE;
-	if (bpf_dynptr_read(g->byte, size, &data, offset, 0) == 0)
-		g->size = size;
+	glance_packet(g, skb, g->at - segment->seq);
 }
 
 SEC("tp_btf/tcp_sendmsg_locked")

@@ -13,11 +13,9 @@
  */
 #include "bpf/kernel.h"
 
+#include "bpf/rpc_packet.h"
 #include "bpf/unix.h"
 #include "bpf/unix_call.h"
-
-extern void *bpf_rdonly_cast(const void *pointer, __u32 type) __ksym;
-extern int bpf_dynptr_from_skb(struct __sk_buff *skb, __u64 flags, struct bpf_dynptr *out) __ksym;
 
 #define AF_UNIX 1
 #define SOCK_STREAM 1
@@ -53,21 +51,6 @@ static __always_inline __u32 consumed_of(const struct sk_buff *skb)
 	return parms->consumed;
 }
 
-/* A function of its own because the verifier lets nothing else use the stack slot of a dynptr. */
-static __noinline void glance_packet(struct rpc_glance *g, const struct sk_buff *skb)
-{
-	__u32 offset = consumed_of(skb), size = skb->len;
-	struct bpf_dynptr data;
-
-	if (offset >= size || bpf_dynptr_from_skb((struct __sk_buff *)skb, 0, &data))
-		return;
-	size -= offset;
-	if (size > RPC_GLANCE)
-		size = RPC_GLANCE;
-	if (bpf_dynptr_read(g->byte, size, &data, offset, 0) == 0)
-		g->size = size;
-}
-
 /* The verdict, and the protocol in the next byte; not static, so that it is verified once. */
 __noinline __u32 unix_look(const struct rpc_glance *g, __u32 protocol, bool from_server)
 {
@@ -84,7 +67,7 @@ static __always_inline void notice(const struct sk_buff *skb, int length, bool f
 {
 	struct rpc_glance g = {.total = (__u32)length};
 
-	glance_packet(&g, skb);
+	glance_packet(&g, skb, consumed_of(skb));
 	if (unix_look(&g, RPC_TCP, from_server) >> 8 != RPC_TCP)
 		__sync_fetch_and_add(&recognised, 1);
 }
@@ -95,7 +78,7 @@ static __always_inline enum rpc_verdict recognise(
 	struct rpc_glance g = {.total = (__u32)length};
 	__u32 seen;
 
-	glance_packet(&g, skb);
+	glance_packet(&g, skb, consumed_of(skb));
 	seen = unix_look(&g, u->protocol, from_server);
 	u->protocol = (__u8)(seen >> 8);
 	if (u->protocol != RPC_TCP)
@@ -186,32 +169,38 @@ int BPF_PROG(unix_sent, struct sock *sk)
 	return 0;
 }
 
-/* At a window's end. */
-SEC("iter/bpf_map_elem")
-int unix_flush(struct bpf_iter__bpf_map_elem *ctx)
+/* At a window's end; whether nothing has happened for so long that the record can go. */
+__noinline int unix_pass(struct unix_connection *u, __u64 now)
 {
-	const __u64 *at = ctx->key;
-	__u64 now = bpf_ktime_get_ns(), key, idle;
-	struct unix_connection *u;
-	struct rpc_edge *e;
+	__u64 idle;
 
-	if (!at)
-		return 0;
-	key = *at;
-	u = bpf_map_lookup_elem(&unix_connections, &key);
 	if (!u || now < u->last_ns)
-		return 0;
+		return false;
 	idle = now - u->last_ns;
 	if (u->sent_ns && idle > RPC_QUIET_NS)
 		unix_settle(u);
-	if (u->start_ns && u->protocol != RPC_TCP && idle > UNIX_PATIENCE_NS) {
-		e = unix_edge(u, RPC_CLIENT);
-		if (e)
-			__sync_fetch_and_add(&e->unanswered, 1);
-		unix_cancel(u, now);
-	}
-	if (idle > UNIX_IDLE_NS && (!u->start_ns || u->protocol == RPC_TCP))
-		bpf_map_delete_elem(&unix_connections, &key);
+	if (u->start_ns && u->protocol != RPC_TCP && idle > UNIX_PATIENCE_NS)
+		unix_give_up(u, now);
+	return idle > UNIX_IDLE_NS && (!u->start_ns || u->protocol == RPC_TCP);
+}
+
+SEC("iter/bpf_map_elem")
+int unix_flush(struct bpf_iter__bpf_map_elem *ctx)
+{
+	__u64 now = bpf_ktime_get_ns();
+	const __u32 *at = ctx->key;
+	struct unix_set *set;
+	__u32 number;
+
+	if (!at)
+		return 0;
+	number = *at;
+	set = bpf_map_lookup_elem(&unix_sets, &number);
+	if (!set)
+		return 0;
+	for (int way = 0; way < UNIX_WAYS; way++)
+		if (set->server[way] && unix_pass(&set->connection[way], now))
+			set->server[way] = 0;
 	return 0;
 }
 

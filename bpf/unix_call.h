@@ -38,12 +38,23 @@ struct unix_connection {
 	__u8 pad0;
 };
 
+/*
+ * Records of connections whose servers' sockets have addresses that are alike. Nothing tells of a
+ * close, so a set fills up: who has been without a call for longest gives way.
+ */
+struct unix_set {
+	__u64 server[UNIX_WAYS]; /* unix_id() of its socket; 0 = free */
+	struct unix_connection connection[UNIX_WAYS];
+};
+
 struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH); /* nothing tells of a close */
-	__uint(max_entries, 4096);
-	__type(key, __u64); /* address of the server's socket */
-	__type(value, struct unix_connection);
-} unix_connections SEC(".maps");
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, UNIX_SETS);
+	__type(key, __u32);
+	__type(value, struct unix_set);
+} unix_sets SEC(".maps");
+
+const volatile __u32 unix_set_count = UNIX_SETS;
 
 static const struct unix_connection blank_unix;
 
@@ -93,7 +104,7 @@ static __always_inline void unix_count(
 }
 
 /* Count the answered call, if there is one and nobody else has. */
-static __always_inline void unix_settle(struct unix_connection *u)
+static __always_inline void unix_count_answered(struct unix_connection *u)
 {
 	__u64 sent_ns = u->sent_ns ? __sync_lock_test_and_set(&u->sent_ns, 0) : 0;
 	__u64 start_ns = u->start_ns, end_ns = u->read_ns, ns = sent_ns - start_ns;
@@ -119,38 +130,12 @@ static __always_inline void unix_settle(struct unix_connection *u)
 		edge_add(e, ns > u->waiting_ns ? ns - u->waiting_ns : 0);
 }
 
-/* ---- records */
-
-/* The record of a server's socket; what another one left at its address is closed. */
-static __always_inline struct unix_connection *unix_find(const struct unix_sock *server)
+/* The same for all programs; not static, so that it is verified once. Likewise below. */
+__noinline int unix_settle(struct unix_connection *u)
 {
-	__u64 key = (__u64)server, known, cookie;
-	struct unix_connection *u = bpf_map_lookup_elem(&unix_connections, &key);
-
-	if (!u)
-		return NULL;
-	known = *(volatile __u64 *)&u->cookie; /* before the socket's own, which was set first */
-	cookie = *(volatile __u64 *)&server->sk.__sk_common.skc_cookie.counter;
-	if (known && known != cookie) {
-		unix_settle(u);
-		*u = blank_unix;
-	}
-	u->cookie = cookie;
-	return u;
-}
-
-static __always_inline struct unix_connection *unix_make(const struct unix_sock *server)
-{
-	struct unix_connection *u = unix_find(server);
-	__u64 key = (__u64)server;
-
 	if (u)
-		return u;
-	bpf_map_update_elem(&unix_connections, &key, &blank_unix, BPF_NOEXIST);
-	u = unix_find(server);
-	if (!u)
-		count_loss(RPC_LOSS_CONNECTIONS, 1);
-	return u;
+		unix_count_answered(u);
+	return 0;
 }
 
 /* ---- threads, as rpc_thread.h wants to be told of them */
@@ -210,6 +195,142 @@ static __always_inline void unix_cancel(struct unix_connection *u, __u64 now)
 		thread_release(&c);
 	u->start_ns = u->sent_ns = u->read_ns = 0;
 	u->thread[RPC_CLIENT] = u->thread[RPC_SERVER] = 0;
+}
+
+/* ---- records */
+
+/* Whether a call is lost with the record. One that was never looked at may be one. */
+static __always_inline bool unix_is_asked(const struct unix_connection *u)
+{
+	return u->start_ns && !u->sent_ns && !u->stream && (u->protocol != RPC_TCP || !u->looks);
+}
+
+/* The open call, of a protocol that is known, gets no answer any more. */
+static __always_inline void unix_give_up(struct unix_connection *u, __u64 now)
+{
+	struct rpc_edge *e = unix_edge(u, RPC_CLIENT);
+
+	if (e)
+		__sync_fetch_and_add(&e->unanswered, 1);
+	unix_cancel(u, now);
+}
+
+/* Empty a record: its connection is gone, or has to give way to another (`evicted`). */
+__noinline int unix_leave(struct unix_connection *u, __u32 evicted)
+{
+	__u64 now = bpf_ktime_get_ns();
+
+	if (!u)
+		return 0;
+	unix_count_answered(u);
+	if (evicted && unix_is_asked(u)) {
+		count_loss(RPC_LOSS_CONNECTIONS, 1);
+		unix_cancel(u, now);
+	} else if (u->start_ns && u->protocol != RPC_TCP) {
+		unix_give_up(u, now);
+	}
+	*u = blank_unix;
+	return 0;
+}
+
+/* The verifier lets nothing be calculated from a kernel address but how far it is from another. */
+static __always_inline __u64 unix_id(const struct unix_sock *server)
+{
+	__u64 id = (__u64)server - (__u64)&epoch;
+
+	barrier_var(id);
+	return id;
+}
+
+static __always_inline struct unix_set *unix_set_of(__u64 server)
+{
+	__u64 hash = (server >> 6) * 0x9e3779b97f4a7c15ULL >> 32;
+	__u32 at = (__u32)(hash * unix_set_count >> 32);
+
+	return bpf_map_lookup_elem(&unix_sets, &at);
+}
+
+/* Where in its set a server's socket has its record; UNIX_WAYS = nowhere. */
+__noinline __u32 unix_way(const struct unix_set *set, __u64 server)
+{
+	for (__u32 i = 0; set && i < UNIX_WAYS; i++)
+		if (set->server[i] == server)
+			return i;
+	return UNIX_WAYS;
+}
+
+/* Which place a new record gets: a free one, else the one idle for longest, an open call's last. */
+__noinline __u32 unix_least(const struct unix_set *set)
+{
+	__u64 least = ~0ULL, rank;
+	__u32 way = 0;
+
+	for (__u32 i = 0; set && i < UNIX_WAYS; i++) {
+		const struct unix_connection *u = &set->connection[i];
+
+		rank = !set->server[i] ? 0 : u->last_ns | (__u64)unix_is_asked(u) << 63;
+		if (rank >= least)
+			continue;
+		least = rank;
+		way = i;
+	}
+	return way;
+}
+
+/* For the verifier, who does not see that a place is in bounds. */
+static __always_inline __u32 unix_bound(__u32 way)
+{
+	barrier_var(way);
+	return way % UNIX_WAYS;
+}
+
+/* The record of a server's socket; what another one left at its address is closed. */
+static __always_inline struct unix_connection *unix_find(const struct unix_sock *server)
+{
+	__u64 id = unix_id(server), known, cookie;
+	struct unix_set *set = unix_set_of(id);
+	__u32 way = unix_way(set, id);
+	struct unix_connection *u;
+
+	if (!set || way >= UNIX_WAYS)
+		return NULL;
+	u = &set->connection[unix_bound(way)];
+	known = *(volatile __u64 *)&u->cookie; /* before the socket's own, which was set first */
+	cookie = *(volatile __u64 *)&server->sk.__sk_common.skc_cookie.counter;
+	if (known && known != cookie)
+		unix_leave(u, false);
+	u->cookie = cookie;
+	return u;
+}
+
+/* Take a place for a server's socket; of two that race for it one wins, and both find its place. */
+static __always_inline void unix_take(struct unix_set *set, __u64 server)
+{
+	__u32 way = unix_bound(unix_least(set));
+	__u64 old = set->server[way];
+
+	if (__sync_val_compare_and_swap(&set->server[way], old, server) != old)
+		return;
+	unix_leave(&set->connection[way], old != 0);
+	if (unix_way(set, server) != way)
+		set->server[way] = 0;
+}
+
+static __always_inline struct unix_connection *unix_make(const struct unix_sock *server)
+{
+	struct unix_connection *u = unix_find(server);
+	__u64 id = unix_id(server);
+	struct unix_set *set;
+
+	if (u)
+		return u;
+	set = unix_set_of(id);
+	if (set)
+		unix_take(set, id);
+	u = unix_find(server);
+	if (!u)
+		count_loss(RPC_LOSS_CONNECTIONS, 1);
+	return u;
 }
 
 /* ---- what happens */

@@ -100,14 +100,14 @@ static const char *socket_of(enum service_kind kind)
  * The first message that is recognised has the senders watched, from the next window on. What of
  * it is counted all the same is read here, after the quiet that ends it.
  */
-static void begin_watching(void)
+static void begin_watching(struct capture *c)
 {
 	struct both before = seen_between(&front, &back, 0);
 
 	run(socket_of(SERVICE_REDIS), "*1\r\n$4\r\nPING\r\n", "+PONG\r\n", 1, 1);
-	assert_int_equal(capture_read(capture, seen_add, &before), 0);
+	assert_int_equal(capture_read(c, seen_add, &before), 0);
 	traffic_pause_us(700000);
-	assert_int_equal(capture_read(capture, seen_add, &before), 0);
+	assert_int_equal(capture_read(c, seen_add, &before), 0);
 }
 
 static struct both watched(void)
@@ -120,7 +120,7 @@ static struct both watched(void)
 		skip();
 	}
 	if (strategy != now)
-		begin_watching();
+		begin_watching(capture);
 	strategy = now;
 	return seen_between(&front, &back, 0);
 }
@@ -229,6 +229,19 @@ static void postgresql_counts_queries_and_not_its_start(void **state)
 	assert_int_equal(b.client.sum.errors, b.server.sum.errors);
 }
 
+/* A socket of the test's own, where the client dials from now on. */
+static int listen_at_own_path(int backlog)
+{
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+	int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	snprintf(talk->path, sizeof(talk->path), "/tmp/sage-unix-%d", getpid());
+	memcpy(a.sun_path, talk->path, sizeof(a.sun_path));
+	assert_int_equal(bind(listener, (struct sockaddr *)&a, sizeof(a)), 0);
+	assert_int_equal(listen(listener, backlog), 0);
+	return listener;
+}
+
 #define DELAY_US 20000
 
 /* Answers each request in two parts, after a while each. */
@@ -248,20 +261,17 @@ static int run_slow(void *ctx)
 
 static void an_answer_ends_at_its_last_byte(void **state)
 {
-	struct sockaddr_un a = {.sun_family = AF_UNIX};
-	int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	struct both b = watched();
-	pid_t server;
+	int listener = listen_at_own_path(1);
+	pid_t server = traffic_spawn(&back, run_slow, &listener);
+	char path[sizeof(talk->path)];
 
 	(void)state;
-	snprintf(a.sun_path, sizeof(a.sun_path), "/tmp/sage-unix-%d", getpid());
-	assert_int_equal(bind(listener, (struct sockaddr *)&a, sizeof(a)), 0);
-	assert_int_equal(listen(listener, 1), 0);
-	server = traffic_spawn(&back, run_slow, &listener);
-	run(a.sun_path, ASK_HTTP, "\r\n\r\nok\n", 1, 10);
+	memcpy(path, talk->path, sizeof(path));
+	run(path, ASK_HTTP, "\r\n\r\nok\n", 1, 10);
 	assert_int_equal(traffic_wait(server), 0);
 	close(listener);
-	unlink(a.sun_path);
+	unlink(path);
 	assert_exact(&b, 10, 0, WIRE_HTTP1);
 	assert_nested(&b);
 	assert_true(b.server.sum.latency.sum_ns >= 20 * DELAY_US * 1000ULL);
@@ -296,6 +306,95 @@ static void a_socketpair_is_no_connection(void **state)
 	assert_exact(&b, 5, 0, WIRE_HTTP1);
 }
 
+/* ---- more connections than there is room for */
+
+#define ROOM 8 /* one set */
+#define MANY 20
+
+/* A capture that has room for so many, beside the one under test, and watches senders. */
+static struct capture *open_small(void)
+{
+	struct capture_options o = {.cgroup_subsys = traffic_cgroup_subsys(),
+		.strategy = capture_strategy(capture),
+		.max_connections = 4 * ROOM};
+	struct capture *small;
+
+	assert_int_equal(capture_open(&small, &o), 0);
+	begin_watching(small);
+	return small;
+}
+
+static void calls_of_connections_that_gave_way_are_counted(void **state)
+{
+	struct both b = watched();
+	struct capture *small = open_small();
+
+	(void)state;
+	run(socket_of(SERVICE_NGINX), ASK_HTTP, "ok\n", 200, 1);
+	assert_int_equal(seen_wait(small, &b, 200), 0);
+	assert_int_equal(b.client.sum.calls, 200);
+	assert_int_equal(b.server.sum.calls, 200);
+	capture_close(small);
+}
+
+static int run_crowd(void *ctx)
+{
+	int fd[MANY];
+	char answer[64];
+
+	(void)ctx;
+	for (int i = 0; i < MANY; i++) {
+		fd[i] = dial();
+		traffic_write(fd[i], ASK_HTTP, sizeof(ASK_HTTP) - 1);
+	}
+	for (int i = 0; i < MANY; i++)
+		if (read(fd[i], answer, sizeof(answer)) <= 0)
+			return 1;
+	return 0;
+}
+
+/* Answers when all have asked. */
+static int run_patient(void *ctx)
+{
+	char request[256];
+	int fd[MANY];
+
+	for (int i = 0; i < MANY; i++) {
+		fd[i] = accept(*(int *)ctx, NULL, NULL);
+		if (read(fd[i], request, sizeof(request)) <= 0)
+			return 1;
+	}
+	for (int i = 0; i < MANY; i++)
+		traffic_write(fd[i], "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 38);
+	return 0;
+}
+
+/* Other connections of the machine take places too. */
+static void open_calls_that_had_to_give_way_are_losses(void **state)
+{
+	uint64_t before[WIRE_LOSSES] = {0}, after[WIRE_LOSSES] = {0}, lost;
+	struct both b = watched();
+	struct capture *small = open_small();
+	int listener = listen_at_own_path(MANY);
+	pid_t server = traffic_spawn(&back, run_patient, &listener);
+
+	(void)state;
+	capture_losses(small, before);
+	assert_int_equal(traffic_wait(traffic_spawn(&front, run_crowd, NULL)), 0);
+	assert_int_equal(traffic_wait(server), 0);
+	close(listener);
+	unlink(talk->path);
+	assert_int_equal(seen_wait(small, &b, 1), 0);
+	traffic_pause_us(700000); /* the quiet that ends the last ones */
+	assert_int_equal(capture_read(small, seen_add, &b), 0);
+	capture_losses(small, after);
+	lost = after[LOSS_CONNECTION_TABLE_FULL] - before[LOSS_CONNECTION_TABLE_FULL];
+	assert_in_range(b.client.sum.calls, 1, ROOM);
+	assert_int_equal(b.server.sum.calls, b.client.sum.calls);
+	assert_true(b.client.sum.calls + lost >= MANY);
+	capture_close(small);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -304,6 +403,8 @@ int main(void)
 		cmocka_unit_test(postgresql_counts_queries_and_not_its_start),
 		cmocka_unit_test(an_answer_ends_at_its_last_byte),
 		cmocka_unit_test(a_socketpair_is_no_connection),
+		cmocka_unit_test(calls_of_connections_that_gave_way_are_counted),
+		cmocka_unit_test(open_calls_that_had_to_give_way_are_losses),
 	};
 	static const enum service_kind services[] = {
 		SERVICE_NGINX, SERVICE_REDIS, SERVICE_POSTGRESQL};
