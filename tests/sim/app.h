@@ -17,6 +17,7 @@
 #include "tests/testbed/topology.h"
 
 #define APP_USER UINT32_MAX /* the outside world, as a caller */
+#define APP_NO_HOST UINT32_MAX
 #define APP_NAME 32
 #define APP_ALWAYS UINT32_MAX
 

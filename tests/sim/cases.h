@@ -23,8 +23,8 @@ struct sim_case {
 
 extern const struct sim_case sim_cases[]; /* ends with a NULL name */
 
-/* Every kind. */
-#define CASE_ALL_FAULTS ((1u << FAULT_KINDS) - 1)
+/* Every kind that a service can have. */
+#define CASE_ALL_FAULTS ((1u << FAULT_STEAL) - 1)
 
 const struct sim_case *case_find(const char *name);
 

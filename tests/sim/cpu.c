@@ -69,11 +69,12 @@ static void refill(struct cpu_group *g, uint64_t now_ns)
 	g->throttled = false;
 }
 
-static void advance_group(struct cpu_group *g, uint64_t now_ns, double passed_ns)
+/* Who stands still with the whole machine is not seen to wait: the kernel takes it for running. */
+static void advance_group(struct cpu_group *g, uint64_t now_ns, double passed_ns, bool stolen)
 {
 	double own = own_rate(g), jobs = (double)g->jobs;
 
-	if (g->jobs && !g->paused) {
+	if (g->jobs && !g->paused && !stolen) {
 		g->virtual_ns += own / jobs * passed_ns;
 		g->waited += (jobs - own) * passed_ns;
 		if (own < jobs - 1e-9)
@@ -96,13 +97,15 @@ void cpu_advance(struct cpu *c, uint64_t now_ns)
 	double passed_ns = (double)(now_ns - c->now_ns);
 
 	c->now_ns = now_ns;
+	if (c->stolen)
+		c->stolen_for += passed_ns;
 	for (size_t i = 0; i < c->groups; i++) {
 		struct cpu_group *g = c->group[i];
 
 		if (g->rate <= 0 && !g->throttled && !g->jobs)
 			continue;
 		c->used += g->rate * passed_ns;
-		advance_group(g, now_ns, passed_ns);
+		advance_group(g, now_ns, passed_ns, c->stolen);
 	}
 }
 
@@ -169,7 +172,7 @@ static void share(struct cpu *c)
 
 	for (size_t i = 0; i < c->groups; i++) {
 		struct cpu_group *g = c->group[i];
-		double want = wanted(g);
+		double want = c->stolen ? 0 : wanted(g);
 
 		all += want;
 		g->rate = want;

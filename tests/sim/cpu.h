@@ -48,6 +48,9 @@ struct cpu {
 	size_t groups, capacity;
 	uint64_t now_ns, next_ns; /* state is as of now; nothing is due before next */
 	double used;
+	bool stolen; /* the hypervisor runs another machine: all stands still, and none of it knows
+		      */
+	double stolen_for;
 };
 
 void cpu_init(struct cpu *c, double cores);

@@ -22,7 +22,7 @@ static const struct {
 	const char *name, *method;
 	unsigned incidents;
 } tried[] = {{"social", "robust", 10}, {"social", "guarded", 2}, {"inserted9", "robust", 8},
-	{"tree100", "robust", 10}};
+	{"tree100", "robust", 10}, {"stolen", "robust", 8}};
 
 static double ratio(const json_t *totals, const char *column)
 {

@@ -19,13 +19,14 @@
 #define BATCH_WEIGHT 8u /* containers of batch work */
 #define POOL_USE 0.3    /* connections in use that make a pool of one felt */
 #define POOL_ROOM 1.2
+#define AWAY_MS 30.0
 #define TURNS 1000 /* of adding up times: as many as calls are deep */
 
 const char *const fault_name[FAULT_KINDS] = {"antagonist", "host-cpu", "quota", "memory", "disk",
-	"bandwidth", "loss", "code", "pause", "pool", "errors", "surge"};
+	"bandwidth", "loss", "code", "pause", "pool", "errors", "surge", "steal"};
 
 const char *const fault_resource[FAULT_KINDS] = {"cpu", "cpu", "cpu", "memory", "disk", "network",
-	"network", "code", "code", "code", "code", "workload"};
+	"network", "code", "code", "code", "code", "workload", "cpu"};
 
 static void *allocate(size_t count)
 {
@@ -172,11 +173,18 @@ bool fault_names(const struct app *a, const struct fault *f, uint32_t service)
 {
 	const struct app_service *s = &a->service[service];
 
+	if (f->kind == FAULT_STEAL)
+		return false;
 	if (service == f->service)
 		return true;
 	if (s->host != a->service[f->service].host)
 		return false;
 	return f->kind == FAULT_HOST_CPU || (f->kind == FAULT_DISK && s->reads_disk);
+}
+
+uint32_t fault_host(const struct app *a, const struct fault *f)
+{
+	return f->kind == FAULT_STEAL ? a->service[f->service].host : APP_NO_HOST;
 }
 
 static void set_slow_path(struct sim *s, uint32_t service, double requests, unsigned level)
@@ -253,6 +261,9 @@ void fault_apply(struct sim *s, const struct usage *u, const struct fault *f)
 	case FAULT_SURGE:
 		sim_set_surge(s, SURGE * to_power(SURGE_STEP, f->level));
 		break;
+	case FAULT_STEAL:
+		sim_set_steal(s, from->host, AWAY_MS * to_power(2, f->level));
+		break;
 	default:
 		break;
 	}
@@ -298,6 +309,9 @@ void fault_undo(struct sim *s, const struct fault *f)
 		break;
 	case FAULT_SURGE:
 		sim_set_surge(s, 1);
+		break;
+	case FAULT_STEAL:
+		sim_set_steal(s, from->host, 0);
 		break;
 	default:
 		break;

@@ -20,6 +20,7 @@ enum fault_kind {
 	FAULT_POOL,       /* most connections to the service's callees leak away */
 	FAULT_ERRORS,     /* the service fails requests, which are made again */
 	FAULT_SURGE,      /* more requests of users */
+	FAULT_STEAL,      /* the hypervisor takes the CPUs of the service's host, time and again */
 	FAULT_KINDS
 };
 
@@ -48,8 +49,11 @@ void usage_close(struct usage *u);
 /* Whether this service can have this fault, and users would notice it. */
 bool fault_fits(const struct app *a, const struct usage *u, enum fault_kind kind, uint32_t service);
 
-/* Is a service one of those at fault: all on the host of a host's fault. */
+/* Is a service one of those at fault: all on the host of a fault that containers on it make. */
 bool fault_names(const struct app *a, const struct fault *f, uint32_t service);
+
+/* The host at fault itself, where no container can be, else APP_NO_HOST. */
+uint32_t fault_host(const struct app *a, const struct fault *f);
 
 void fault_apply(struct sim *s, const struct usage *u, const struct fault *f);
 void fault_undo(struct sim *s, const struct fault *f);

@@ -42,6 +42,7 @@ static const unsigned rises[FAULT_KINDS] = {
 	[FAULT_POOL] = BIT(SELF),
 	[FAULT_ERRORS] = BIT(ERRORS) | BIT(REQUESTS),
 	[FAULT_SURGE] = BIT(REQUESTS),
+	[FAULT_STEAL] = BIT(SELF) | BIT(RUN_QUEUE),
 };
 
 /* Changes that count as a rise: by factor and by amount. */
@@ -151,28 +152,35 @@ static void each_fault_moves_what_it_should(void **state)
 /* A host's fault is felt by who shares the host and needs what is short, and by nobody else. */
 static void a_host_s_fault_is_its_containers(void **state)
 {
-	static const enum fault_kind kind[] = {FAULT_HOST_CPU, FAULT_DISK};
+	static const enum fault_kind kind[] = {FAULT_HOST_CPU, FAULT_DISK, FAULT_STEAL};
 	struct usage u;
 	struct app a;
 
 	(void)state;
 	make_app(&a);
 	usage_open(&u, &a, 0);
-	for (int k = 0; k < 2; k++) {
+	for (int k = 0; k < 3; k++) {
 		const struct fault f = {.kind = kind[k], .service = FAULTY};
+		bool of_host = kind[k] == FAULT_STEAL;
+
+		assert_int_equal(
+			fault_host(&a, &f), of_host ? a.service[FAULTY].host : APP_NO_HOST);
 
 		for (uint32_t i = 0; i < 4; i++) {
 			struct sim *s = sim_new(&a, 4);
 			double before[SIGNALS], during[SIGNALS];
+			bool placed = i % 2 == 1;
+			/* What was held up arrives there all at once. */
+			bool bunched = of_host && i == 2;
 
 			measure(s, i, before);
 			fault_apply(s, &u, &f);
 			measure(s, i, during);
-			if (rose(SELF, before, during) != (i % 2 == 1))
+			if (rose(SELF, before, during) != (placed || bunched))
 				print_message("%s at %u: from %g to %g us\n", fault_name[kind[k]],
 					i, before[SELF], during[SELF]);
-			assert_int_equal(rose(SELF, before, during), i % 2 == 1);
-			assert_int_equal(fault_names(&a, &f, i), i % 2 == 1);
+			assert_int_equal(rose(SELF, before, during), placed || bunched);
+			assert_int_equal(fault_names(&a, &f, i), placed && !of_host);
 			sim_free(s);
 		}
 	}

@@ -169,9 +169,11 @@ static void put_host(struct line *l, uint32_t i, double ns)
 {
 	const struct sim *s = l->r->sim;
 	const struct host_state *h = &s->host[i], *was = &l->r->host[i];
+	double stolen = (h->cpu.stolen_for - was->cpu.stolen_for) / ns;
 
 	snprintf(l->entity, sizeof(l->entity), "host:%s", s->app->host[i].name);
-	put(l, "cpu_util_ratio", (h->cpu.used - was->cpu.used) / ns / h->cpu.cores);
+	put(l, "cpu_util_ratio", (h->cpu.used - was->cpu.used) / ns / h->cpu.cores + stolen);
+	put(l, "cpu_steal_ratio", stolen);
 	put(l, "blk_util_ratio", fmin(1, (h->disk_busy_ns - was->disk_busy_ns) / ns));
 	put(l, "blk_read_bytes_per_s", (h->disk_bytes - was->disk_bytes) / l->r->window_s);
 }

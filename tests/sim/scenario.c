@@ -56,15 +56,29 @@ static bool pass(struct run *r, enum kept how)
 	return missed;
 }
 
+static void write_row(
+	struct run *r, unsigned from, unsigned to, const char *entity, const struct fault *f)
+{
+	fprintf(r->truth, "%.10g,%.10g,%s,%s\n", recorder_time(&r->recorder, from),
+		recorder_time(&r->recorder, to), entity, fault_resource[f->kind]);
+}
+
 static void write_truth(struct run *r, const struct incident_plan *p, unsigned from, unsigned to)
 {
+	for (unsigned k = 0; k < p->faults; k++) {
+		uint32_t host = fault_host(r->a, &p->fault[k]);
+		char name[80];
+
+		if (host == APP_NO_HOST)
+			continue;
+		snprintf(name, sizeof(name), "host:%s", r->a->host[host].name);
+		write_row(r, from, to, name, &p->fault[k]);
+	}
 	for (uint32_t i = 0; i < r->a->services; i++) {
 		for (unsigned k = 0; k < p->faults; k++) {
 			if (!fault_names(r->a, &p->fault[k], i))
 				continue;
-			fprintf(r->truth, "%.10g,%.10g,%s,%s\n", recorder_time(&r->recorder, from),
-				recorder_time(&r->recorder, to), r->a->service[i].name,
-				fault_resource[p->fault[k].kind]);
+			write_row(r, from, to, r->a->service[i].name, &p->fault[k]);
 			break;
 		}
 	}

@@ -139,6 +139,9 @@ static void happen(struct sim *s, const struct event *e)
 	case EVENT_PAUSE:
 		part_pause_event(s, e->what, e->at_ns);
 		break;
+	case EVENT_STEAL:
+		part_steal_event(s, e->what, e->at_ns);
+		break;
 	case EVENT_BURST:
 		burst_event(s);
 		break;

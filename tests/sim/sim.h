@@ -96,6 +96,8 @@ struct edge_state {
 struct host_state {
 	struct cpu cpu;
 	uint64_t planned_ns; /* the event that will look at it */
+	double away_ms;      /* how long its CPUs are taken at a time, on average; 0 = not at all */
+	uint64_t steal_due_ns;
 	bool dirty;
 	uint64_t disk_free_ns;
 	unsigned readers, readers_wanted; /* of a neighbour with large reads */
@@ -145,6 +147,7 @@ void sim_run(struct sim *s, uint64_t until_ns);
 void sim_set_quota(struct sim *s, uint32_t service, double cores);
 void sim_set_neighbours(struct sim *s, uint32_t service, unsigned threads, double weight);
 void sim_set_pauses(struct sim *s, uint32_t service, double every_s, double pause_ms);
+void sim_set_steal(struct sim *s, uint32_t host, double away_ms);
 void sim_set_readers(struct sim *s, uint32_t host, unsigned readers);
 void sim_set_link(struct sim *s, uint32_t service, double mbit, double loss);
 void sim_set_pool(struct sim *s, uint32_t edge, unsigned connections);

@@ -8,6 +8,7 @@
 #define LINK_QUEUE_NS 400000000ULL
 #define LARGE_READ (1 << 20)
 #define PAGE 4096
+#define THERE_MS 70 /* that CPUs run between two times they are taken, on average */
 
 uint64_t part_after(const struct sim *s, double ns)
 {
@@ -131,6 +132,35 @@ void sim_set_pauses(struct sim *s, uint32_t service, double every_s, double paus
 	t->pause_ms = pause_ms;
 	if (!t->cpu.paused && every_s > 0)
 		plan_pause(s, service, every_s * random_exponential(&s->random));
+}
+
+static void plan_steal(struct sim *s, uint32_t host, double in_ms)
+{
+	struct host_state *h = &s->host[host];
+
+	h->steal_due_ns = part_after(s, in_ms / 1e3 * SECOND_NS);
+	events_push(&s->events, h->steal_due_ns, EVENT_STEAL, host);
+}
+
+void part_steal_event(struct sim *s, uint32_t host, uint64_t at_ns)
+{
+	struct host_state *h = &s->host[host];
+
+	if (at_ns != h->steal_due_ns)
+		return;
+	part_touch_cpu(s, host);
+	h->cpu.stolen = !h->cpu.stolen && h->away_ms > 0;
+	if (h->cpu.stolen)
+		plan_steal(s, host, h->away_ms * (0.5 + random_unit(&s->random)));
+	else if (h->away_ms > 0)
+		plan_steal(s, host, THERE_MS * random_exponential(&s->random));
+}
+
+void sim_set_steal(struct sim *s, uint32_t host, double away_ms)
+{
+	s->host[host].away_ms = away_ms;
+	if (!s->host[host].cpu.stolen)
+		plan_steal(s, host, THERE_MS * random_exponential(&s->random));
 }
 
 /*

@@ -12,6 +12,7 @@ enum event_kind {
 	EVENT_CPU,    /* of a host */
 	EVENT_READER, /* a large read of a neighbour is done */
 	EVENT_PAUSE,  /* of a service begins or ends */
+	EVENT_STEAL,  /* a host's CPUs are taken or given back */
 	EVENT_BURST,  /* of the load */
 };
 
@@ -28,6 +29,7 @@ void part_reader_event(struct sim *s, uint32_t host);
 void part_reading(struct sim *s, uint32_t service, int threads);
 
 void part_pause_event(struct sim *s, uint32_t service, uint64_t at_ns);
+void part_steal_event(struct sim *s, uint32_t host, uint64_t at_ns);
 
 /* When bytes sent now from one service to another (either may be APP_USER) will be there. */
 uint64_t part_send(
