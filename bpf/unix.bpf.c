@@ -184,6 +184,17 @@ __noinline int unix_pass(struct unix_connection *u, __u64 now)
 	return idle > UNIX_IDLE_NS && (!u->start_ns || u->protocol == RPC_TCP);
 }
 
+static __always_inline void unix_drop(struct unix_set *set, int way)
+{
+	struct unix_connection *u = &set->connection[way];
+	__u64 id = set->server[way];
+
+	if (__sync_val_compare_and_swap(&u->id, id, 0) != id)
+		return;
+	unix_leave(u, false);
+	set->server[way] = 0;
+}
+
 SEC("iter/bpf_map_elem")
 int unix_flush(struct bpf_iter__bpf_map_elem *ctx)
 {
@@ -200,7 +211,7 @@ int unix_flush(struct bpf_iter__bpf_map_elem *ctx)
 		return 0;
 	for (int way = 0; way < UNIX_WAYS; way++)
 		if (set->server[way] && unix_pass(&set->connection[way], now))
-			set->server[way] = 0;
+			unix_drop(set, way);
 	return 0;
 }
 

@@ -18,6 +18,7 @@
 #define UNIX_PATIENCE_NS 600000000000ULL /* a call that is open for longer is unanswered */
 
 struct unix_connection {
+	__u64 id;           /* unix_id(); another's or 0 = it is being emptied for that one */
 	__u64 cookie;       /* of the server's socket; 0 = it had none yet */
 	__u64 start_ns;     /* first byte of the open request; 0 = none is open */
 	__u64 request_ns;   /* last byte so far of it */
@@ -215,7 +216,7 @@ static __always_inline void unix_give_up(struct unix_connection *u, __u64 now)
 	unix_cancel(u, now);
 }
 
-/* Empty a record: its connection is gone, or has to give way to another (`evicted`). */
+/* Empty a record whose connection is gone, or has to give way to another (`evicted`). */
 __noinline int unix_leave(struct unix_connection *u, __u32 evicted)
 {
 	__u64 now = bpf_ktime_get_ns();
@@ -277,6 +278,17 @@ __noinline __u32 unix_least(const struct unix_set *set)
 	return way;
 }
 
+#define UNIX_TURNS 256
+
+/* Both ends may want a new record at once: who does not empty it waits for who does. */
+__noinline int unix_ready(const struct unix_connection *u, __u64 id)
+{
+	for (int i = 0; u && i < UNIX_TURNS; i++)
+		if (*(volatile __u64 *)&u->id == id)
+			return true;
+	return false;
+}
+
 /* For the verifier, who does not see that a place is in bounds. */
 static __always_inline __u32 unix_bound(__u32 way)
 {
@@ -295,10 +307,18 @@ static __always_inline struct unix_connection *unix_find(const struct unix_sock 
 	if (!set || way >= UNIX_WAYS)
 		return NULL;
 	u = &set->connection[unix_bound(way)];
+	if (!unix_ready(u, id))
+		return NULL;
 	known = *(volatile __u64 *)&u->cookie; /* before the socket's own, which was set first */
 	cookie = *(volatile __u64 *)&server->sk.__sk_common.skc_cookie.counter;
-	if (known && known != cookie)
-		unix_leave(u, false);
+	if (known && known != cookie) {
+		if (__sync_val_compare_and_swap(&u->id, id, 0) == id) {
+			unix_leave(u, false);
+			__sync_lock_test_and_set(&u->id, id);
+		} else if (!unix_ready(u, id)) {
+			return NULL;
+		}
+	}
 	u->cookie = cookie;
 	return u;
 }
@@ -312,6 +332,7 @@ static __always_inline void unix_take(struct unix_set *set, __u64 server)
 	if (__sync_val_compare_and_swap(&set->server[way], old, server) != old)
 		return;
 	unix_leave(&set->connection[way], old != 0);
+	__sync_lock_test_and_set(&set->connection[way].id, server);
 	if (unix_way(set, server) != way)
 		set->server[way] = 0;
 }

@@ -173,8 +173,8 @@ static void nginx_is_exact_with_a_connection_a_call(void **state)
 	struct both b = watched();
 
 	(void)state;
-	run(socket_of(SERVICE_NGINX), ASK_HTTP, "ok\n", 100, 1);
-	assert_exact(&b, 100, 0, WIRE_HTTP1);
+	run(socket_of(SERVICE_NGINX), ASK_HTTP, "ok\n", 1000, 1);
+	assert_exact(&b, 1000, 0, WIRE_HTTP1);
 	assert_nested(&b);
 	b = seen_between(&front, &back, 0);
 	run(socket_of(SERVICE_NGINX), "GET /bad HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
