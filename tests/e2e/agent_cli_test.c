@@ -105,7 +105,7 @@ static void run_redis(const char *port)
 /* Again and again until it is killed. */
 static void run_benchmark(const char *port)
 {
-	pid_t pid;
+	pid_t parent = getpid(), pid;
 
 	if (!freopen("/dev/null", "w", stdout) || !freopen("/dev/null", "w", stderr))
 		return;
@@ -113,6 +113,8 @@ static void run_benchmark(const char *port)
 		pid = fork();
 		if (!pid) {
 			prctl(PR_SET_PDEATHSIG, SIGKILL);
+			if (getppid() != parent) /* killed before that was said */
+				_exit(127);
 			execlp("redis-benchmark", "redis-benchmark", "-p", port, "-c", "2", "-n",
 				"10000", "-q", "GET", "x", (char *)NULL);
 			_exit(127);
