@@ -176,12 +176,30 @@ static int score_incidents(struct run *run, const char *dir, struct inquiry *q)
 	return error;
 }
 
-/* No fault during the stretch, nor in the time of one length before it: queues must have drained.
- */
-static bool is_quiet(const struct recording *r, double from_s, double to_s)
+static bool is_at_fault(const struct recording *r, double from_s, double to_s)
 {
 	for (size_t i = 0; i < r->truths; i++)
-		if (r->truth[i].from_s < to_s && r->truth[i].to_s > from_s - (to_s - from_s))
+		if (r->truth[i].from_s < to_s && r->truth[i].to_s > from_s)
+			return true;
+	return false;
+}
+
+/* The end of the time in which a target that was missed during a fault goes on being missed. */
+static double aftermath_end(const struct inquiry *q, const struct violation *v)
+{
+	return is_at_fault(q->r, v->from_s, v->to_s) ? v->to_s : -INFINITY;
+}
+
+/*
+ * No fault during the stretch, nor in the time of one length before it: queues must have drained.
+ * An application may also stay down after its fault is gone, and is not healthy then.
+ */
+static bool is_quiet(const struct inquiry *q, double from_s, double to_s)
+{
+	if (is_at_fault(q->r, from_s - (to_s - from_s), to_s))
+		return false;
+	for (size_t i = 0; i < q->violations; i++)
+		if (q->violation[i].from_s < to_s && aftermath_end(q, &q->violation[i]) > from_s)
 			return false;
 	return true;
 }
@@ -191,9 +209,9 @@ static bool is_quiet(const struct recording *r, double from_s, double to_s)
  * quiet: *from_s [up to `wanted`]. Returns how many.
  */
 static size_t find_stretches(
-	const struct recording *r, double length_s, double *from_s, size_t wanted)
+	const struct inquiry *q, double length_s, double *from_s, size_t wanted)
 {
-	const struct series *s = &r->series;
+	const struct series *s = &q->r->series;
 	size_t quiet = 0, found = 0, step, seen = 0;
 	double next_s = 0;
 
@@ -204,7 +222,7 @@ static size_t find_stretches(
 			double start = s->start_s[w], last = s->start_s[s->windows - 1];
 
 			if (start < next_s || start + length_s > last + s->window_s ||
-				!is_quiet(r, start, start + length_s))
+				!is_quiet(q, start, start + length_s))
 				continue;
 			next_s = start + length_s;
 			if (!pass)
@@ -221,7 +239,7 @@ static int score_stretches(struct run *run, const char *dir, struct inquiry *q)
 	const struct recording *r = q->r;
 	double length_s = r->truths ? r->truth[0].to_s - r->truth[0].from_s : 0;
 	double *from_s = calloc(r->truths + 1, sizeof(*from_s));
-	size_t found = from_s ? find_stretches(r, length_s, from_s, r->truths) : 0;
+	size_t found = from_s ? find_stretches(q, length_s, from_s, r->truths) : 0;
 	int error = from_s ? 0 : -ENOMEM;
 
 	for (size_t i = 0; !error && i < found; i++)

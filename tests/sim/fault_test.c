@@ -188,6 +188,31 @@ static void a_host_s_fault_is_its_containers(void **state)
 	app_clear(&a);
 }
 
+static void without_retries_failed_calls_are_not_made_again(void **state)
+{
+	const struct fault errors = {.kind = FAULT_ERRORS, .service = FAULTY, .level = 1};
+	struct usage u;
+	struct app a;
+
+	(void)state;
+	make_app(&a);
+	usage_open(&u, &a, 0);
+	for (int retries = 0; retries < 2; retries++) {
+		struct sim *s = sim_new(&a, 4);
+		uint64_t calls;
+
+		sim_set_retries(s, retries);
+		fault_apply(s, &u, &errors);
+		sim_run(s, SECONDS * SIM_START_NS);
+		calls = s->edge[edge_to(&a, FAULTY)].sum.calls;
+		assert_true(s->arrived > 0 && calls > 0);
+		assert_int_equal(calls > s->arrived, retries);
+		sim_free(s);
+	}
+	usage_close(&u);
+	app_clear(&a);
+}
+
 static void a_service_that_has_no_such_resource_has_no_such_fault(void **state)
 {
 	struct usage u;
@@ -210,6 +235,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_fault_moves_what_it_should),
 		cmocka_unit_test(a_host_s_fault_is_its_containers),
+		cmocka_unit_test(without_retries_failed_calls_are_not_made_again),
 		cmocka_unit_test(a_service_that_has_no_such_resource_has_no_such_fault),
 	};
 

@@ -12,6 +12,7 @@
 #define PATIENCE 2 /* windows for each */
 #define CALM 3     /* windows within target in a row before the next fault */
 #define CALM_WAIT 60
+#define SHED 0.1 /* of the load, for an application that does not come back by itself */
 
 struct run {
 	const struct scenario *c;
@@ -106,10 +107,28 @@ static void undo(struct run *r, const struct incident_plan *p)
 		fault_undo(r->s, &p->fault[k]);
 }
 
+static void wait_for_calm(struct run *r, unsigned least, enum kept how)
+{
+	for (unsigned w = 0; w < least || (r->calm < CALM && w < CALM_WAIT); w++)
+		pass(r, how);
+}
+
+/*
+ * Calls made again at every level can keep an application down after its fault is gone, for ever.
+ * Then what an operator would do is done: few users and no calls again until it has caught up, off
+ * the record.
+ */
 static void rest(struct run *r, enum kept how)
 {
-	for (unsigned w = 0; w < r->c->gap || (r->calm < CALM && w < CALM_WAIT); w++)
-		pass(r, how);
+	wait_for_calm(r, r->c->gap, how);
+	if (r->calm >= CALM)
+		return;
+	sim_set_surge(r->s, SHED);
+	sim_set_retries(r->s, false);
+	wait_for_calm(r, 0, LEFT_OUT);
+	sim_set_surge(r->s, 1);
+	sim_set_retries(r->s, true);
+	wait_for_calm(r, CALM, LEFT_OUT);
 }
 
 /* Harder and harder until a target is missed. Returns whether one was. */

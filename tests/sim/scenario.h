@@ -4,7 +4,8 @@
  *
  * The target is 1.3 times the worst p99 of the users' calls in the first stretch of health. An
  * incident is the windows from the first that missed a target to the last of the fault. A fault
- * that nobody felt at its hardest is undone, counted, and no incident.
+ * that nobody felt at its hardest is undone, counted, and no incident. Where an application does
+ * not come back after a fault, load is shed until it does, in windows that are left out.
  */
 #ifndef SAGE_SIM_SCENARIO_H
 #define SAGE_SIM_SCENARIO_H

@@ -52,6 +52,7 @@ struct sim *sim_new(const struct app *a, uint64_t seed)
 
 	*s = (struct sim){.app = a, .now_ns = SIM_START_NS, .users_ns = SIM_START_NS};
 	s->surge = 1;
+	s->retrying = true;
 	s->free = SIM_NONE;
 	random_init(&s->random, seed);
 	for (int i = 0; i < 8; i++)
@@ -231,4 +232,9 @@ void sim_set_surge(struct sim *s, double factor)
 {
 	s->surge = factor;
 	set_factor(s);
+}
+
+void sim_set_retries(struct sim *s, bool on)
+{
+	s->retrying = on;
 }

@@ -116,6 +116,7 @@ struct sim {
 	struct arrivals arrivals;
 	double surge;           /* factor of the load */
 	bool bursting, stopped; /* stopped: no more arrivals */
+	bool retrying;          /* calls that failed are made again, where their edge does so */
 	uint32_t phase;
 	uint64_t now_ns;
 	struct service_state *service; /* [app->services] owned */
@@ -152,5 +153,6 @@ void sim_set_readers(struct sim *s, uint32_t host, unsigned readers);
 void sim_set_link(struct sim *s, uint32_t service, double mbit, double loss);
 void sim_set_pool(struct sim *s, uint32_t edge, unsigned connections);
 void sim_set_surge(struct sim *s, double factor);
+void sim_set_retries(struct sim *s, bool on);
 
 #endif

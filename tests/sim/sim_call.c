@@ -197,7 +197,7 @@ static void conclude(struct sim *s, uint32_t id, bool ok)
 {
 	struct call *c = &s->call[id];
 	uint32_t edge = made_by(s, id)->edge, parent = c->parent;
-	bool again = !ok && c->attempt < s->app->edge[edge].retries;
+	bool again = !ok && s->retrying && c->attempt < s->app->edge[edge].retries;
 
 	s->edge[edge].busy--;
 	s->edge[edge].sum.errors += !ok;

@@ -244,6 +244,34 @@ static void scores_count_incidents_and_healthy_stretches(void **state)
 	json_decref(answer);
 }
 
+/*
+ * Faults of a second each, whose effect lasts four windows longer: of five stretches spread over
+ * what is quiet none is taken from there.
+ */
+static void a_target_missed_since_a_fault_is_not_healthy(void **state)
+{
+	char dir[] = "/tmp/sage-cli-test-XXXXXX", command[1024];
+	json_t *answer, *totals;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	snprintf(command, sizeof(command),
+		"cp %s/cart-throttled/*.csv %s && (echo from,to,entity,resource; for s in 0 1 2 3 "
+		"4; do echo 170000008$s,170000008$((s + 1)),cart,cpu; done) > %s/truth.csv",
+		DATA, dir, dir);
+	assert_int_equal(system(command), 0);
+	assert_int_equal(run(cli_score, dir, "--method", "robust", "--json", NULL), 0);
+	answer = parsed();
+	totals = json_array_get(json_object_get(answer, "totals"), 0);
+	assert_int_equal(json_integer_value(json_object_get(totals, "healthy_cases")), 5);
+	assert_int_equal(json_integer_value(json_object_get(
+				 json_object_get(totals, "false_positives"), "count")),
+		0);
+	json_decref(answer);
+	snprintf(command, sizeof(command), "rm -r %s", dir);
+	assert_int_equal(system(command), 0);
+}
+
 static void all_methods_stand_side_by_side(void **state)
 {
 	json_t *answer, *totals;
@@ -333,6 +361,7 @@ int main(void)
 		cmocka_unit_test(a_bad_recording_is_one_line_and_status_2),
 		cmocka_unit_test(truth_is_not_read_to_diagnose),
 		cmocka_unit_test(scores_count_incidents_and_healthy_stretches),
+		cmocka_unit_test(a_target_missed_since_a_fault_is_not_healthy),
 		cmocka_unit_test(all_methods_stand_side_by_side),
 		cmocka_unit_test(replay_tells_what_the_past_alone_allows),
 		cmocka_unit_test(an_answer_that_cannot_be_printed_is_a_failure),
