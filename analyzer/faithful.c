@@ -13,9 +13,12 @@
 
 #define ROUNDS SEARCH_SET
 #define RESTORED_SHARE 0.8 /* of the target: then the search is done */
+#define ALIKE 0.01         /* share of the rise: less than that apart is the same */
 
 static const enum resource item[] = {
 	RESOURCE_CPU, RESOURCE_MEMORY, RESOURCE_DISK, RESOURCE_NETWORK, RESOURCE_CODE};
+
+#define ITEMS (sizeof(item) / sizeof(*item))
 
 struct greedy {
 	struct search *s;
@@ -107,19 +110,35 @@ static bool add_service(struct greedy *y)
 	return true;
 }
 
-/* The one item of a service that restores most. */
+/*
+ * The one item of a service that restores most. A model that has seen no incident may restore
+ * everything with any item; then what is farthest from normal is what restoring it changes.
+ */
 static void blame_resource(struct greedy *y, struct candidate *c)
 {
-	struct question q[sizeof(item) / sizeof(*item)];
-	const struct question *lowest;
+	struct question q[ITEMS];
+	double most = 0, farthest = -1;
 
-	for (size_t i = 0; i < sizeof(item) / sizeof(*item); i++)
+	for (size_t i = 0; i < ITEMS; i++)
 		q[i] = (struct question){
 			.set = {{.service = c->service, .resource = item[i]}}, .count = 1};
-	lowest = search_lowest(y->s, q, sizeof(item) / sizeof(*item), INFINITY);
-	if (lowest)
-		c->resource = lowest->set[0].resource;
-	search_metric(y->s, c->service, c->resource, c->metric);
+	search_ask_all(y->s, q, ITEMS);
+	for (size_t i = 0; i < ITEMS; i++)
+		if (q[i].known)
+			most = fmax(most, search_relief(y->s, &q[i].answer));
+	for (size_t i = 0; i < ITEMS; i++) {
+		char metric[64];
+		double far;
+
+		if (!q[i].known || search_relief(y->s, &q[i].answer) < most - ALIKE)
+			continue;
+		far = search_metric(y->s, c->service, item[i], metric);
+		if (far <= farthest)
+			continue;
+		farthest = far;
+		c->resource = item[i];
+		snprintf(c->metric, sizeof(c->metric), "%s", metric);
+	}
 }
 
 /* One of them is the cause: chances add up to no more than 1. */

@@ -294,7 +294,7 @@ static void find_farthest(
 	}
 }
 
-void search_metric(struct search *s, uint32_t service, enum resource resource, char out[64])
+double search_metric(struct search *s, uint32_t service, enum resource resource, char out[64])
 {
 	const struct reach_map *map = &s->run.map;
 	uint32_t z = s->run.service[service];
@@ -302,8 +302,9 @@ void search_metric(struct search *s, uint32_t service, enum resource resource, c
 
 	snprintf(out, 64, "latent");
 	if (z == GVAE_NONE)
-		return;
+		return 0;
 	find_farthest(s, z, resource, &most, out);
 	for (uint32_t i = map->first_edge[z]; i < map->first_edge[z + 1]; i++)
 		find_farthest(s, map->edge[i], resource, &most, out);
+	return most;
 }

@@ -67,7 +67,7 @@ struct question *question_lowest(struct question *q, size_t count, double bound)
 double search_relief(const struct search *s, const struct answer *a);
 
 /* The X metric of `service` of that class that is farthest from normal in the incident, or
- * "latent" when there is none. */
-void search_metric(struct search *s, uint32_t service, enum resource resource, char out[64]);
+ * "latent" when there is none. Returns how far, in deviations summed over the windows. */
+double search_metric(struct search *s, uint32_t service, enum resource resource, char out[64]);
 
 #endif
