@@ -5,9 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define EQUAL_SUSPECT 0.5   /* of the first one's score: as guilty */
-#define LESSER_SUSPECT 0.25 /* of the first one's score: guilty if the target is missed without */
-#define LEAST_ALONE 0.08    /* share of the rise: less is noise, however much it is in time */
+#include "analyzer/alone.h"
+
+#define EQUAL_SUSPECT 0.5    /* of the first one's score: as guilty */
+#define LESSER_SUSPECT 0.25  /* of the first one's score: guilty if the target is missed without */
+#define LEAST_IN_BURSTS 0.08 /* share of the rise: less is what they do to bystanders */
 #define CULPRITS 3
 
 struct choice {
@@ -15,9 +17,12 @@ struct choice {
 	const struct suspicion *s;
 	const struct graph *g;
 	const struct shift *slo;
-	bool *upstream; /* [entities] services that wait for a culprit, at whatever distance */
+	/* [entities] services that wait for a culprit, or that it calls, at whatever distance */
+	bool *upstream, *downstream;
 	uint32_t *todo; /* [entities] scratch */
+	float *scratch; /* [total of the frame] */
 	double found;   /* share of the rise put down to the culprits so far */
+	const struct candidate *culprit[CULPRITS];
 	size_t named;
 };
 
@@ -28,21 +33,24 @@ static double share_of(const struct choice *k, const struct candidate *c)
 	return p->own + p->between;
 }
 
-static void mark_upstream(struct choice *k, uint32_t culprit)
+/* Whoever can be reached from a culprit against, or along, the way of the calls. */
+static void mark(struct choice *k, uint32_t culprit, bool up)
 {
+	bool *reached = up ? k->upstream : k->downstream;
 	size_t waiting = 0;
 
 	k->todo[waiting++] = culprit;
 	while (waiting) {
 		const struct entity *e = &k->g->entity[k->todo[--waiting]];
 
-		for (uint32_t i = 0; i < e->ins; i++) {
-			uint32_t caller = k->g->entity[e->in[i]].caller;
+		for (uint32_t i = 0; i < (up ? e->ins : e->outs); i++) {
+			const struct entity *call = &k->g->entity[up ? e->in[i] : e->out[i]];
+			uint32_t next = up ? call->caller : call->callee;
 
-			if (k->upstream[caller])
+			if (reached[next])
 				continue;
-			k->upstream[caller] = true;
-			k->todo[waiting++] = caller;
+			reached[next] = true;
+			k->todo[waiting++] = next;
 		}
 	}
 }
@@ -51,8 +59,9 @@ static void name(struct choice *k, struct candidate *c)
 {
 	c->culprit = true;
 	k->found += share_of(k, c);
-	k->named++;
-	mark_upstream(k, c->service);
+	k->culprit[k->named++] = c;
+	mark(k, c->service, true);
+	mark(k, c->service, false);
 }
 
 /* A culprit at one end of the call, or NULL. */
@@ -88,7 +97,8 @@ static struct candidate *belongs_to(const struct choice *k, const struct candida
 	bool lost = !strcmp(network->metric, "net_retransmit_ratio");
 
 	if (c->resource == RESOURCE_CODE && k->upstream[c->service])
-		return &k->d->candidate[0];
+		return alone_outweighs_waits(k->s, c->service, k->scratch) ? NULL
+									   : &k->d->candidate[0];
 	if (c->resource != RESOURCE_NETWORK)
 		return NULL;
 	if (!lost && !is_equal_suspect(k, c) && k->upstream[c->service])
@@ -106,18 +116,77 @@ static bool still_missed(const struct choice *k)
 	return k->slo->observed - fmin(1, k->found) * rise > k->d->counterfactual.target;
 }
 
+static const struct symptom *symptom_of(const struct choice *k, const struct candidate *c)
+{
+	return &k->s->suspect[c->service].moved[c->resource];
+}
+
+/* Is the limit of its own what it lacks CPU for? Neighbours do not tell who it was then. */
+static bool is_limited(const struct choice *k, const struct candidate *c)
+{
+	const char *metric = symptom_of(k, c)->metric;
+
+	return c->resource == RESOURCE_CPU &&
+	       (!strcmp(metric, "cpu_limit_cores") || !strcmp(metric, "cpu_throttled_ratio"));
+}
+
+static bool may_share_host(const struct choice *k, uint32_t a, uint32_t b)
+{
+	uint32_t p = k->g->entity[a].host, q = k->g->entity[b].host;
+
+	return p == q || p == GRAPH_NONE || q == GRAPH_NONE;
+}
+
 /*
- * Would the target be missed by what this one adds, had all others been normal? Who shares
- * a host with a service that lacks CPU may lack some too, and is slower for it.
+ * Does a culprit take away what this one lacks? CPU of their host, or its disk, which who lacks
+ * memory reads all the time. A cut limit takes from nobody.
  */
+static bool is_crowded_out_by(
+	const struct choice *k, const struct candidate *c, const struct candidate *culprit)
+{
+	bool cpu = culprit->resource == RESOURCE_CPU &&
+		   strcmp(symptom_of(k, culprit)->metric, "cpu_limit_cores");
+
+	if (!may_share_host(k, c->service, culprit->service))
+		return false;
+	return (cpu && (c->resource == RESOURCE_CODE ||
+			       (c->resource == RESOURCE_CPU && !is_limited(k, c)))) ||
+	       (culprit->resource == RESOURCE_MEMORY && c->resource == RESOURCE_DISK);
+}
+
+static bool is_crowded_out(const struct choice *k, const struct candidate *c)
+{
+	for (size_t i = 0; i < k->named; i++)
+		if (is_crowded_out_by(k, c, k->culprit[i]))
+			return true;
+	return false;
+}
+
+/* Does something stall and go on, so that requests reach others in bursts? */
+static bool meets_bursts(const struct choice *k, const struct candidate *c)
+{
+	for (size_t i = 0; i < k->named; i++)
+		if (k->culprit[i]->resource == RESOURCE_CODE)
+			return true;
+	return k->downstream[c->service];
+}
+
+/* What this one adds needs no other's fault: not theirs who share its host, nor bursts, nor a
+ * reader that is late. */
+static bool stands_alone(const struct choice *k, const struct candidate *c)
+{
+	if (is_crowded_out(k, c))
+		return false;
+	if (c->resource == RESOURCE_CODE && meets_bursts(k, c))
+		return share_of(k, c) >= LEAST_IN_BURSTS;
+	return c->resource != RESOURCE_NETWORK || symptom_of(k, c)->strength > 0;
+}
+
+/* Would the target be missed by what this one adds, had all others been normal? */
 static bool misses_alone(const struct choice *k, const struct candidate *c)
 {
-	double rise = fmax(0, k->slo->observed - k->slo->normal), share = share_of(k, c);
-
-	if (k->d->candidate[0].resource == RESOURCE_CPU &&
-		(c->resource == RESOURCE_CPU || c->resource == RESOURCE_CODE))
-		return false;
-	return share >= LEAST_ALONE && k->slo->normal + share * rise > k->d->counterfactual.target;
+	return stands_alone(k, c) && k->slo->normal + alone_added(k->s, c->service, k->scratch) >
+					     k->d->counterfactual.target;
 }
 
 static bool is_suspect(const struct choice *k, const struct candidate *c)
@@ -169,13 +238,17 @@ int culprits_choose(
 	int error = -ENOMEM;
 
 	k.upstream = calloc(g->entities, sizeof(*k.upstream));
+	k.downstream = calloc(g->entities, sizeof(*k.downstream));
 	k.todo = calloc((size_t)g->entities + 1, sizeof(*k.todo));
-	if (k.upstream && k.todo) {
+	k.scratch = malloc((s->f->total + 1) * sizeof(*k.scratch));
+	if (k.upstream && k.downstream && k.todo && k.scratch) {
 		choose(&k);
 		*explained = fmin(1, k.found);
 		error = 0;
 	}
 	free(k.upstream);
+	free(k.downstream);
 	free(k.todo);
+	free(k.scratch);
 	return error;
 }

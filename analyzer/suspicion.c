@@ -326,6 +326,8 @@ static int find_shares(struct suspicion *s, double *share)
 
 	if (handed) {
 		add_shares(s, share);
+		for (uint32_t i = 0; i < g->entities; i++)
+			s->suspect[i].measured = share[i];
 		if (strcmp(s->lens[0].client, ERROR_METRIC))
 			error = failures_hand_down(s->f, &s->traffic, share, handed);
 		for (uint32_t i = 0; i < g->entities; i++) {

@@ -15,6 +15,7 @@
 
 struct suspect {
 	double own, between; /* shares of the end-to-end rise, 0..1 */
+	double measured;     /* its own, before what it waited for failures was put down to them */
 	double failures;     /* part of `own`: what callers waited because it failed */
 	bool fails;          /* that is most of it */
 	double symptom;      /* strongest resource symptom, 0..1 */
