@@ -62,7 +62,8 @@ static const struct strategy strategies[] = {
 		.extra = "rpc_send_pages",
 		.extra_function = "do_tcp_sendpages",
 		.how = "both directions with their bytes",
-		.blind = "TLS contents; splice and zero-copy receive",
+		.blind = "TLS contents; splice and zero-copy receive; a call read together with "
+			 "messages before it that are none",
 	},
 	{
 		.name = "length",
@@ -446,6 +447,22 @@ static void name_hooks(const struct strategy *s, char *to, size_t size)
 		if (s->entry[i] && used < size)
 			used += (size_t)snprintf(to + used, size - used, "%s%s",
 				i ? ", " : "; functions ", s->entry[i]);
+}
+
+void capture_strategy_needs(size_t rank, char *to, size_t size)
+{
+	const char *function = strategies[rank].function;
+	size_t used;
+
+	name_hooks(&strategies[rank], to, size);
+	used = strlen(to);
+	if (function)
+		snprintf(to + used, size - used, "; %s in them", function);
+}
+
+const char *capture_strategy_blind(size_t rank)
+{
+	return strategies[rank].blind;
 }
 
 static void support_strategy(const struct capture *c, size_t rank,

@@ -74,6 +74,10 @@ const char *capture_strategy_at(size_t rank);
 /* What this kernel lacks for the strategy at `rank`; NULL = nothing. */
 const char *capture_strategy_lacks(size_t rank);
 
+/* What that needs of a kernel, "tracepoints a, b; functions c", and what it cannot see. */
+void capture_strategy_needs(size_t rank, char *to, size_t size);
+const char *capture_strategy_blind(size_t rank);
+
 /*
  * Load and attach the best strategy this kernel takes. Logs which were refused and
  * why. Returns 0, -EINVAL for an unknown strategy, -EPERM, or what the last one said.

@@ -17,7 +17,8 @@ enum key {
 	KEY_SORT = 's',
 	KEY_ONCE = 256,
 	KEY_RELEASE,
-	KEY_OPERATIONS
+	KEY_OPERATIONS,
+	KEY_TABLE
 };
 
 static error_t parse_option(int key, char *argument, struct argp_state *state)
@@ -45,6 +46,9 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 	case KEY_OPERATIONS:
 		o->operations = true;
 		return 0;
+	case KEY_TABLE:
+		o->table = true;
+		return 0;
 	case KEY_RELEASE:
 		o->release_all = true;
 		return 0;
@@ -70,6 +74,8 @@ void cli_parse(int argc, char **argv, const char *about, unsigned extras, struct
 		"release-all", KEY_RELEASE, NULL, 0, "take back every action now", 0};
 	static const struct argp_option operations = {"operations", KEY_OPERATIONS, NULL, 0,
 		"below each edge what its calls asked for; the rest could not be told or kept", 0};
+	static const struct argp_option table = {"table", KEY_TABLE, NULL, 0,
+		"protocols and strategies on the kernels they are tested on, not on this one", 0};
 	struct argp_option option[8] = {common[0], common[1]};
 	struct argp argp = {option, parse_option, NULL, about, NULL, NULL, NULL};
 	unsigned n = 2;
@@ -84,6 +90,8 @@ void cli_parse(int argc, char **argv, const char *about, unsigned extras, struct
 		option[n++] = view[i];
 	if (extras & CLI_OPERATIONS)
 		option[n++] = operations;
+	if (extras & CLI_TABLE)
+		option[n++] = table;
 	if (extras & CLI_RELEASE)
 		option[n++] = release;
 	argp_parse(&argp, argc, argv, 0, NULL, o);

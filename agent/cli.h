@@ -18,7 +18,14 @@ int cli_support(int argc, char **argv);
 int cli_actions(int argc, char **argv);
 
 /* What a command takes beside --control and --json. */
-enum cli_extra { CLI_NONE = 0, CLI_ONCE = 1, CLI_VIEW = 2, CLI_RELEASE = 4, CLI_OPERATIONS = 8 };
+enum cli_extra {
+	CLI_NONE = 0,
+	CLI_ONCE = 1,
+	CLI_VIEW = 2,
+	CLI_RELEASE = 4,
+	CLI_OPERATIONS = 8,
+	CLI_TABLE = 16
+};
 
 #define CLI_SORTS "cpu, throttled, runq, mem, iowait, calls, errors, p50, p99, name"
 
@@ -40,6 +47,7 @@ struct cli_options {
 	struct cli_view view;
 	bool json, once, release_all;
 	bool operations; /* break the edges down */
+	bool table;      /* of all kernels tested on, not of this one */
 };
 
 /* Parse; wrong arguments end the process with a message and status 64 (argp). */

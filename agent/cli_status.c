@@ -7,6 +7,7 @@
 #include "agent/collect.h"
 #include "agent/control.h"
 #include "agent/privilege.h"
+#include "agent/support_table.h"
 #include "common/log.h"
 
 static bool ends_with(const char *text, const char *end)
@@ -114,6 +115,14 @@ static json_t *support_lines(const struct cli_options *o)
 	return lines;
 }
 
+static int print_table(bool json)
+{
+	if (json)
+		return cli_print_json(support_table_json());
+	support_table_print(stdout);
+	return 0;
+}
+
 int cli_support(int argc, char **argv)
 {
 	struct cli_options o;
@@ -121,7 +130,9 @@ int cli_support(int argc, char **argv)
 	size_t i;
 
 	cli_parse(argc, argv, "How each signal is seen on this kernel, and what is not seen.",
-		CLI_NONE, &o);
+		CLI_TABLE, &o);
+	if (o.table)
+		return print_table(o.json);
 	lines = support_lines(&o);
 	if (!lines)
 		return 1;

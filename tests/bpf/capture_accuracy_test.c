@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/support.h"
 #include "common/log.h"
 #include "tests/bpf/accuracy.h"
 #include "tests/bpf/nested.h"
@@ -54,7 +55,7 @@ static struct accuracy measure(
 /* Where the bytes of sends are not seen, a start-up cannot be told from a call by its client. */
 static unsigned start_ups(const struct accuracy_server *server, const struct accuracy_load *load)
 {
-	bool blind = server->starts_up && !strcmp(strategy, "length");
+	bool blind = server->starts_up && !support_sees(strategy, SEES_SENT);
 
 	return blind ? load->connections : 0;
 }
@@ -63,7 +64,7 @@ static unsigned start_ups(const struct accuracy_server *server, const struct acc
  */
 static bool server_is_within(const struct accuracy *a, uint64_t missing, uint64_t slack_ns)
 {
-	if (strcmp(strategy, "socket") && strcmp(strategy, "probe"))
+	if (!support_sees(strategy, SEES_BEGIN))
 		return true;
 	return nested_within(
 		&a->seen.server.sum.latency, &a->seen.client.sum.latency, missing, slack_ns);

@@ -291,6 +291,59 @@ static void thrift_one_way_calls_are_no_latency(void **state)
 	assert_int_equal(b.server.sum.errors, 1);
 }
 
+/* After a call alone, a one-way call and one that is answered, sent at once and read at once. */
+static int run_thrift_pair_server(void *ctx)
+{
+	struct thrift *t = ctx;
+	int fd = accept(t->listener, NULL, NULL);
+	uint8_t both[34];
+
+	for (unsigned i = 0; i < THRIFT_CALLS; i++) {
+		ssize_t size = i ? sizeof(both) : 17;
+
+		if (recv(fd, both, (size_t)size, MSG_WAITALL) != size)
+			return 1;
+		traffic_write(fd, thrift_reply, 17);
+	}
+	close(fd);
+	return 0;
+}
+
+static int run_thrift_pair_client(void *ctx)
+{
+	struct thrift *t = ctx;
+	int fd = traffic_connect(t->port);
+	uint8_t both[34], answer[17];
+
+	memcpy(both, thrift_oneway, 17);
+	memcpy(both + 17, thrift_call, 17);
+	for (unsigned i = 0; i < THRIFT_CALLS; i++) {
+		traffic_write(fd, i ? both : thrift_call, i ? sizeof(both) : 17);
+		traffic_read(fd, answer, 17);
+	}
+	close(fd);
+	return 0;
+}
+
+static void a_call_behind_a_one_way_call_is_found(void **state)
+{
+	struct thrift *t = traffic_share(sizeof(*t));
+	struct both b;
+	pid_t back_pid;
+
+	(void)state;
+	t->listener = traffic_listen(&t->port);
+	b = seen_between(&front, &back, t->port);
+	back_pid = traffic_spawn(&back, run_thrift_pair_server, t);
+	assert_int_equal(traffic_wait(traffic_spawn(&front, run_thrift_pair_client, t)), 0);
+	assert_int_equal(traffic_wait(back_pid), 0);
+	close(t->listener);
+	assert_int_equal(capture_read(capture, seen_add, &b), 0);
+	assert_int_equal(b.server.sum.calls, sees_each_message() ? THRIFT_CALLS : 1);
+	if (sees_each_message() && sees_sends())
+		assert_int_equal(b.client.sum.calls, THRIFT_CALLS);
+}
+
 /* ---- Redis, which pushes unasked */
 
 static int run_subscriber(void *ctx)
@@ -340,6 +393,7 @@ int main(void)
 		cmocka_unit_test(memcached_is_recognised),
 		cmocka_unit_test(postgresql_counts_queries_and_not_its_start),
 		cmocka_unit_test(thrift_one_way_calls_are_no_latency),
+		cmocka_unit_test(a_call_behind_a_one_way_call_is_found),
 		cmocka_unit_test(messages_to_a_redis_subscriber_are_no_latency),
 	};
 	static const enum service_kind services[] = {

@@ -12,6 +12,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "agent/support.h"
 #include "common/clock.h"
 #include "tests/bpf/protocol_facts.h"
 
@@ -115,7 +116,7 @@ static struct both watched(void)
 	static const char *strategy; /* that watches */
 	const char *now = capture_strategy(capture);
 
-	if (strcmp(now, "socket") != 0 && strcmp(now, "length") != 0) {
+	if (!support_sees(now, SEES_UNIX)) {
 		print_message("skipped: strategy %s does not see unix sockets\n", now);
 		skip();
 	}
@@ -152,6 +153,32 @@ static void assert_nested(const struct both *b)
 }
 
 /* ---- the facts */
+
+static void keep_line(void *ctx, const char *feature, const char *how, const char *blind)
+{
+	(void)blind;
+	if (!strcmp(feature, "capture: unix streams"))
+		snprintf(ctx, 64, "%s", how);
+}
+
+static void whether_they_are_seen_is_said(void **state)
+{
+	bool seen = support_sees(capture_strategy(capture), SEES_UNIX);
+	struct both b = seen_between(&front, &back, 0);
+	char how[64] = "";
+
+	(void)state;
+	capture_support(capture, keep_line, how);
+	assert_int_equal(strncmp(how, "no: ", 4) == 0, !seen);
+	if (seen)
+		return;
+	run(socket_of(SERVICE_REDIS), "*1\r\n$4\r\nPING\r\n", "+PONG\r\n", 2, 10);
+	assert_int_equal(capture_read(capture, seen_add, &b), 0);
+	traffic_pause_us(700000);
+	assert_int_equal(capture_read(capture, seen_add, &b), 0);
+	assert_int_equal(b.client.sum.calls + b.client.sum.unanswered, 0);
+	assert_int_equal(b.server.sum.calls + b.server.sum.unanswered, 0);
+}
 
 static void redis_is_exact(void **state)
 {
@@ -398,6 +425,7 @@ static void open_calls_that_had_to_give_way_are_losses(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(whether_they_are_seen_is_said),
 		cmocka_unit_test(redis_is_exact),
 		cmocka_unit_test(nginx_is_exact_with_a_connection_a_call),
 		cmocka_unit_test(postgresql_counts_queries_and_not_its_start),

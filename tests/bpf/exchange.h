@@ -50,7 +50,8 @@ struct both exchange_run(struct exchange *x, int (*client)(void *), int (*server
 /* Both ends counted `calls` calls, none longer than its client's, with a median that fits. */
 void exchange_check(const struct both *b, const struct exchange *x, unsigned calls);
 
-bool exchange_is(const char *strategy);
+/* Whether the strategy does: see agent/support.h. */
+bool exchange_sees(unsigned sights);
 
 struct CMUnitTest;
 int exchange_main(const char *name, const struct CMUnitTest *tests, size_t count);

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/support.h"
 #include "common/log.h"
 #include "tests/bpf/strategies.h"
 
@@ -24,12 +25,12 @@ static size_t facts_count;
 
 bool sees_sends(void)
 {
-	return strcmp(strategy, "length") != 0;
+	return support_sees(strategy, SEES_SENT);
 }
 
 bool sees_each_message(void)
 {
-	return strcmp(strategy, "syscall") != 0;
+	return support_sees(strategy, SEES_EACH);
 }
 
 uint16_t service_port(enum service_kind kind)

@@ -22,7 +22,7 @@ extern unsigned operations_told_apart;
 /* Whether the strategy sees the bytes of sends; without, some protocols show at one end only. */
 bool sees_sends(void);
 
-/* Whether it sees a call behind messages that are none, when all of them are read at once. */
+/* Whether it sees a call behind messages that are none, when all of them go by at once. */
 bool sees_each_message(void);
 
 /* The port of a started server; skips the test when it is not installed. */

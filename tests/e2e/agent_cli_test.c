@@ -476,6 +476,9 @@ static void support_says_how_and_what_not(void **state)
 	assert_int_equal(ask(w, "support"), 0);
 	assert_non_null(strstr(w->output, "run queue"));
 	assert_non_null(strstr(w->output, "blind:"));
+	assert_int_equal(sage(w, "support --table"), 0);
+	assert_non_null(strstr(w->output, "\n| redis "));
+	assert_int_equal(sage(w, "support --table --json"), 0);
 }
 
 static void the_agent_keeps_no_capability_it_does_not_need(void **state)
