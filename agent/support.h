@@ -12,13 +12,13 @@
 
 /* What a strategy sees. What is lost without is told by the notes. */
 enum support_sight {
-	SEES_SENT = 1 << 0,   /* the bytes that are sent */
-	SEES_BEGIN = 1 << 1,  /* a send as it begins, not as it returns */
-	SEES_EACH = 1 << 2,   /* each message of several that go by at once */
-	SEES_LAST = 1 << 3,   /* a read that has not returned when its connection ends */
-	SEES_RING = 1 << 4,   /* io_uring */
-	SEES_SPLICE = 1 << 5, /* reads by splice */
-	SEES_UNIX = 1 << 6,   /* unix stream sockets */
+	SEES_SENT = 1 << 0,  /* the bytes that are sent */
+	SEES_BEGIN = 1 << 1, /* a send as it begins, not as it returns */
+	SEES_EACH = 1 << 2,  /* each message of several that go by at once */
+	SEES_LAST = 1 << 3,  /* a read that has not returned when its connection ends */
+	SEES_RING = 1 << 4,  /* io_uring */
+	SEES_UNIX = 1 << 5,  /* unix stream sockets */
+	SEES_NEVER = 1 << 6, /* what none of them does */
 };
 
 struct support_strategy {

@@ -88,6 +88,24 @@ static void redis_is_recognised_with_its_errors(void **state)
 	assert_protocol(&b, WIRE_REDIS);
 }
 
+#define PING "*1\r\n$4\r\nPING\r\n"
+#define PONG "+PONG\r\n"
+#define GET "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+
+/* From the first request to the last answer, with what the first answer says: see rationale.md. */
+static void a_pipeline_is_one_call(void **state)
+{
+	struct both b;
+
+	(void)state;
+	b = talk(PING PING PING PING PING, PONG PONG PONG PONG PONG, 20, SERVICE_REDIS);
+	assert_protocol(&b, WIRE_REDIS);
+	assert_int_equal(b.client.sum.bytes_sent, 20 * 5 * (sizeof(PING) - 1));
+	b = talk(GET GET "GET /bad HTTP/1.1\r\nHost: x\r\n\r\n", "</html>\r\n", 20, SERVICE_NGINX);
+	assert_protocol(&b, WIRE_HTTP1);
+	assert_int_equal(b.client.sum.errors + b.server.sum.errors, 0);
+}
+
 static void memcached_is_recognised(void **state)
 {
 	struct both b;
@@ -390,6 +408,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(nginx_speaks_http_and_its_5xx_are_errors),
 		cmocka_unit_test(redis_is_recognised_with_its_errors),
+		cmocka_unit_test(a_pipeline_is_one_call),
 		cmocka_unit_test(memcached_is_recognised),
 		cmocka_unit_test(postgresql_counts_queries_and_not_its_start),
 		cmocka_unit_test(thrift_one_way_calls_are_no_latency),
