@@ -7,14 +7,12 @@
 #include <string.h>
 
 #include "analyzer/failures.h"
+#include "analyzer/gaps.h"
 #include "analyzer/stolen.h"
 
 #define ERROR_METRIC "error_ratio"
 #define LATENCY_FLOOR_US 30
 #define ERROR_FLOOR_RATIO 0.005
-#define CALLEE_FIRST 1.3     /* a gap between two services is the callee's, all else equal */
-#define COMPARABLE 0.2       /* gaps from this share of the largest on have one cause in common */
-#define STARVED_BONUS 0.25   /* for a service whose CPU counters moved */
 #define FAILURES_ALONE 0.5   /* share of a guilt: who fails fast lacks no resource */
 #define LEAST_RISE 0.05      /* of the target: less does not make one missed */
 #define SURGE_RATIO 1.2      /* requests below this times the normal are no surge, */
@@ -140,101 +138,6 @@ static void add_shares(const struct suspicion *s, double *share)
 	}
 }
 
-/* How clearly a call's gap moved, in the lens where it did so most; NaN when none knows it. */
-static double moved_clearly(const struct suspicion *s, uint32_t edge)
-{
-	double most = NAN;
-
-	for (size_t l = 0; l < s->lenses; l++)
-		if (s->seen[l].part[edge].known)
-			most = fmax(most, s->seen[l].part[edge].weight);
-	return most;
-}
-
-/* 0..1: all calls of a service cross its one link, so what is wrong there is seen in each. */
-static double seen_in_all(const struct suspicion *s, uint32_t service)
-{
-	const struct entity *e = &s->f->r->graph.entity[service];
-	double moved = 0, calls = 0;
-
-	for (uint32_t i = 0; i < e->ins + e->outs; i++) {
-		double m = moved_clearly(s, i < e->ins ? e->in[i] : e->out[i - e->ins]);
-
-		if (!isnan(m)) {
-			moved += m;
-			calls++;
-		}
-	}
-	return calls > 0 ? moved / calls : 1;
-}
-
-/*
- * How well one service explains the gaps that are left: those of all calls it takes part
- * in, small ones beside the largest aside. A starved process reads late at its end of every call.
- */
-static double cover(const struct suspicion *s, uint32_t service, const double *gap, double largest)
-{
-	const struct entity *e = &s->f->r->graph.entity[service];
-	double sum = 0, starved = s->suspect[service].moved[RESOURCE_CPU].strength;
-
-	for (uint32_t i = 0; i < e->ins; i++)
-		if (gap[e->in[i]] >= COMPARABLE * largest)
-			sum += CALLEE_FIRST * gap[e->in[i]];
-	for (uint32_t i = 0; i < e->outs; i++)
-		if (gap[e->out[i]] >= COMPARABLE * largest)
-			sum += gap[e->out[i]];
-	return sum * (1 + STARVED_BONUS * starved) * sqrt(seen_in_all(s, service));
-}
-
-static double largest_gap(const struct suspicion *s, const double *gap)
-{
-	double largest = 0;
-
-	for (uint32_t i = 0; i < s->f->r->graph.entities; i++)
-		largest = fmax(largest, gap[i]);
-	return largest;
-}
-
-static void take_gap(struct suspect *p, double *gap, uint32_t edge, double *largest)
-{
-	p->between += gap[edge];
-	if (gap[edge] > *largest) {
-		*largest = gap[edge];
-		p->edge = edge;
-	}
-	gap[edge] = 0;
-}
-
-/* Give every gap to the service that most of them have in common. */
-static void share_out_gaps(struct suspicion *s, double *gap)
-{
-	const struct graph *g = &s->f->r->graph;
-
-	for (;;) {
-		uint32_t best = GRAPH_NONE;
-		double most = 1e-3, taken = 0, largest = largest_gap(s, gap);
-
-		for (uint32_t i = 0; i < g->entities; i++) {
-			double covered;
-
-			if (g->entity[i].kind != ENTITY_SERVICE ||
-				!strcmp(g->entity[i].name, GRAPH_USER))
-				continue;
-			covered = cover(s, i, gap, largest);
-			if (covered > most) {
-				most = covered;
-				best = i;
-			}
-		}
-		if (best == GRAPH_NONE)
-			return;
-		for (uint32_t i = 0; i < g->entity[best].ins; i++)
-			take_gap(&s->suspect[best], gap, g->entity[best].in[i], &taken);
-		for (uint32_t i = 0; i < g->entity[best].outs; i++)
-			take_gap(&s->suspect[best], gap, g->entity[best].out[i], &taken);
-	}
-}
-
 /* Sum of all shares: how much of the rise has been found somewhere. */
 static double found(const struct suspicion *s)
 {
@@ -350,8 +253,9 @@ static int judge(struct suspicion *s)
 
 	if (!error && s->lenses)
 		error = find_shares(s, share);
+	if (!error)
+		error = gaps_share_out(s, share);
 	if (!error) {
-		share_out_gaps(s, share);
 		missing = 1 - found(s);
 		stolen_share(s);
 		for (uint32_t i = 0; i < g->entities; i++)

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define LOSS_METRIC "net_retransmit_ratio"
+
 enum direction { UP, DOWN, EITHER };
 
 /*
@@ -44,7 +46,7 @@ static const struct rule service_rules[] = {
 
 static const struct rule edge_rules[] = {
 	{"net_rtt_us", RESOURCE_NETWORK, UP, true, 0.5, 1},
-	{"net_retransmit_ratio", RESOURCE_NETWORK, UP, false, 0.01, 1},
+	{LOSS_METRIC, RESOURCE_NETWORK, UP, false, 0.01, 1},
 	{"connect_p99_us", RESOURCE_NETWORK, UP, true, 1, 0.6},
 };
 
@@ -175,6 +177,17 @@ int symptom_read(const struct frame *f, uint32_t entity, struct symptom out[RESO
 	return 0;
 }
 
+double symptom_of_loss(const struct frame *f, uint32_t edge, float *scratch)
+{
+	struct symptom lost[RESOURCES] = {0};
+
+	for (size_t i = 0; i < sizeof(edge_rules) / sizeof(*edge_rules); i++)
+		if (!strcmp(edge_rules[i].metric, LOSS_METRIC))
+			weigh(f, edge, LOSS_METRIC, &edge_rules[i], RESOURCE_NETWORK, scratch,
+				lost);
+	return lost[RESOURCE_NETWORK].strength;
+}
+
 /*
  * Order of the questions: a link that retransmits or lengthens is the network, whatever
  * else waits, if time was lost between the ends: TCP's round-trip time alone also holds the
@@ -191,7 +204,7 @@ enum resource symptom_resource(const struct symptom s[RESOURCES], double own, do
 	double share = own + between > 0 ? between / (own + between) : 0;
 
 	bool between_ends = own + between <= 0 || share >= 0.1;
-	bool lost = !strcmp(s[RESOURCE_NETWORK].metric, "net_retransmit_ratio");
+	bool lost = !strcmp(s[RESOURCE_NETWORK].metric, LOSS_METRIC);
 
 	if (network >= told && between_ends && (lost || cpu < told) &&
 		(share >= 0.3 || network > fmax(cpu, fmax(memory, disk))))

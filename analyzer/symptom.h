@@ -23,6 +23,9 @@ int symptom_read(const struct frame *f, uint32_t entity, struct symptom out[RESO
 /* Have it count for its service too if it is stronger and the metric is none known here. */
 int symptom_read_unknown(const struct frame *f, uint32_t column, struct symptom out[RESOURCES]);
 
+/* How clearly more segments are lost on an edge, 0..1. scratch [total of the frame]. */
+double symptom_of_loss(const struct frame *f, uint32_t edge, float *scratch);
+
 /*
  * The class to blame at a service that added time: `own` inside it, `between` on the way of
  * its calls (both in the same unit).
