@@ -192,7 +192,7 @@ static __always_inline void unix_drop(struct unix_set *set, int way)
 	if (__sync_val_compare_and_swap(&u->id, id, 0) != id)
 		return;
 	unix_leave(u, false);
-	set->server[way] = 0;
+	__sync_val_compare_and_swap(&set->server[way], id, 0); /* unless another has taken it */
 }
 
 SEC("iter/bpf_map_elem")
