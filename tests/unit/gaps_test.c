@@ -20,6 +20,18 @@ static void set(struct recording *r, const char *edge, const char *metric, float
 		series_set(&r->series, w, column, value);
 }
 
+/* Nothing was lost before. */
+static void lose(struct recording *r, const char *edge, float ratio)
+{
+	uint32_t column =
+		series_column(&r->series, graph_find(&r->graph, edge), "net_retransmit_ratio");
+
+	assert_int_not_equal(column, SERIES_NONE);
+	for (size_t w = 0; w < r->series.windows; w++)
+		series_set(&r->series, w, column, 0);
+	set(r, edge, "net_retransmit_ratio", ratio);
+}
+
 /* A chain in which answers of s4 come late to s3, over a link that loses segments. */
 static void make(struct recording *r)
 {
@@ -37,7 +49,7 @@ static void make(struct recording *r)
 	set(r, "s3->s4", "network_mean_us", 20000);
 	set(r, "s3->s4", "client_p99_us", 100000);
 	set(r, "s3->s4", "client_mean_us", 40000);
-	set(r, "s3->s4", "net_retransmit_ratio", 0.05F);
+	lose(r, "s3->s4", 0.05F);
 	set(r, "user->s0", "client_p99_us", 120000);
 }
 
@@ -71,7 +83,7 @@ static void segments_lost_in_other_calls_of_the_caller_make_it_the_callers(void 
 
 	(void)state;
 	make(&r);
-	set(&r, "s2->s3", "net_retransmit_ratio", 0.05F);
+	lose(&r, "s2->s3", 0.05F);
 	assert_first(&r, "s3");
 	recording_clear(&r);
 }
