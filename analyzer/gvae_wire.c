@@ -28,6 +28,7 @@ struct wiring {
 	uint32_t *place;      /* [graph entities] position of a service, callees first */
 	struct rpc *rpc;      /* [graph entities] of edges */
 	struct node *service; /* [graph entities] server latency of a service as a whole */
+	uint32_t *listed;     /* [xs + ys] encoder that was last given a column, counted from 1 */
 	bool failed;          /* out of memory */
 };
 
@@ -139,17 +140,18 @@ static void add_entity(struct wiring *w, uint32_t number)
 	const struct series *s = &w->r->series;
 	struct gvae *g = w->g;
 	struct gvae_entity new = {.edge = e->kind == ENTITY_EDGE, .callee = GVAE_NONE};
+	uint32_t columns = series_columns_of(s, number);
 	bool classed;
 
 	new.first_x = g->xs;
-	for (uint32_t c = 0; c < s->columns; c++)
-		if (s->column[c].entity == number && is_x(s->column[c].metric))
-			add_x(w, number, s->column[c].metric);
+	for (uint32_t i = 0; i < columns; i++)
+		if (is_x(series_metric_of(s, number, i)))
+			add_x(w, number, series_metric_of(s, number, i));
 	/* names that tell nothing, where there are no others: beside them they only add noise */
 	classed = g->xs > new.first_x;
-	for (uint32_t c = 0; c < s->columns && !classed; c++)
-		if (s->column[c].entity == number && resource_is_opaque(s->column[c].metric))
-			add_x(w, number, s->column[c].metric);
+	for (uint32_t i = 0; i < columns && !classed; i++)
+		if (resource_is_opaque(series_metric_of(s, number, i)))
+			add_x(w, number, series_metric_of(s, number, i));
 	if (!new.edge && e->host != GRAPH_NONE)
 		add_x(w, e->host, "cpu_util_ratio");
 	new.xs = g->xs - new.first_x;
@@ -360,14 +362,6 @@ static void number_latents(struct gvae *g)
 
 /* ---- encoders and priors ---- */
 
-static void add_source_once(struct wiring *w, uint32_t from, uint32_t source)
-{
-	for (uint32_t i = from; i < w->g->sources; i++)
-		if (w->g->source[i] == source)
-			return;
-	add_source(w, source);
-}
-
 /* The nodes that each latent feeds: those of latent z are child[begin[z]] .. child[begin[z + 1] -
  * 1]. */
 struct children {
@@ -419,14 +413,12 @@ static void add_blanket(struct wiring *w, const struct children *c, uint32_t z)
 {
 	struct gvae *g = w->g;
 	const struct gvae_entity *e = &g->entity[z];
-	uint32_t others;
 
 	for (uint32_t i = 0; i < e->xs; i++)
 		add_source(w, e->first_x + i);
 	for (uint32_t k = c->begin[z]; k < c->begin[z + 1]; k++)
 		for (uint32_t i = 0; i < g->decoder[c->child[k]].shape.outputs; i++)
 			add_source(w, g->xs + g->decoder[c->child[k]].output + i);
-	others = g->sources;
 	for (uint32_t k = c->begin[z]; k < c->begin[z + 1]; k++) {
 		const struct gvae_net *d = &g->decoder[c->child[k]];
 
@@ -434,8 +426,10 @@ static void add_blanket(struct wiring *w, const struct children *c, uint32_t z)
 			uint32_t s = g->source[d->first_source + i];
 			bool own = s >= e->first_x && s < e->first_x + e->xs;
 
-			if (!is_latent(g, s) && !own)
-				add_source_once(w, others, s);
+			if (is_latent(g, s) || own || w->listed[s] == z + 1)
+				continue;
+			w->listed[s] = z + 1;
+			add_source(w, s);
 		}
 	}
 }
@@ -448,7 +442,8 @@ static int add_inference(struct wiring *w)
 
 	g->encoder = calloc(g->entities + 1, sizeof(*g->encoder));
 	g->prior = calloc(g->entities + 1, sizeof(*g->prior));
-	if (!g->encoder || !g->prior || find_children(&c, g)) {
+	w->listed = calloc((size_t)g->xs + g->ys + 1, sizeof(*w->listed));
+	if (!g->encoder || !g->prior || !w->listed || find_children(&c, g)) {
 		children_clear(&c);
 		return -ENOMEM;
 	}
@@ -505,6 +500,7 @@ int gvae_open(struct gvae *g, const struct recording *r, const struct slo *slo, 
 	free(w.place);
 	free(w.rpc);
 	free(w.service);
+	free(w.listed);
 	if (err)
 		gvae_close(g);
 	return err;

@@ -92,6 +92,16 @@ uint32_t series_find(const struct series *s, uint32_t entity, const char *metric
 	return at < l->count && l->place[at].name == name ? l->place[at].column : SERIES_NONE;
 }
 
+uint32_t series_columns_of(const struct series *s, uint32_t entity)
+{
+	return entity < s->lists ? s->of[entity].count : 0;
+}
+
+const char *series_metric_of(const struct series *s, uint32_t entity, uint32_t i)
+{
+	return s->name[s->of[entity].place[i].name];
+}
+
 const float *series_values(const struct series *s, uint32_t entity, const char *metric)
 {
 	uint32_t column = series_find(s, entity, metric);

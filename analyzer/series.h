@@ -45,6 +45,11 @@ uint32_t series_column(struct series *s, uint32_t entity, const char *metric);
 /* Look up only. SERIES_NONE when absent. */
 uint32_t series_find(const struct series *s, uint32_t entity, const char *metric);
 
+/* How many columns an entity has, and the metric of the i'th: in the order in which the series
+ * first met their names. */
+uint32_t series_columns_of(const struct series *s, uint32_t entity);
+const char *series_metric_of(const struct series *s, uint32_t entity, uint32_t i);
+
 /* Values of a metric through time, or NULL when there is no such column. */
 const float *series_values(const struct series *s, uint32_t entity, const char *metric);
 

@@ -68,6 +68,25 @@ static void columns_and_rows_may_grow_in_any_order(void **state)
 	series_clear(&s);
 }
 
+static void the_columns_of_an_entity_are_listed(void **state)
+{
+	struct series s;
+
+	(void)state;
+	series_init(&s, 5);
+	assert_int_equal(series_columns_of(&s, 0), 0);
+	series_column(&s, 2, "cpu");
+	series_column(&s, 40, "mem");
+	series_column(&s, 40, "cpu");
+	assert_int_equal(series_columns_of(&s, 2), 1);
+	assert_int_equal(series_columns_of(&s, 3), 0);
+	assert_int_equal(series_columns_of(&s, 40), 2);
+	assert_int_equal(series_columns_of(&s, 1000), 0);
+	assert_string_equal(series_metric_of(&s, 40, 0), "cpu");
+	assert_string_equal(series_metric_of(&s, 40, 1), "mem");
+	series_clear(&s);
+}
+
 static void trimming_forgets_the_oldest(void **state)
 {
 	struct series s;
@@ -114,6 +133,7 @@ int main(void)
 		cmocka_unit_test(a_new_column_is_absent_in_every_window),
 		cmocka_unit_test(late_windows_are_inserted_in_order),
 		cmocka_unit_test(columns_and_rows_may_grow_in_any_order),
+		cmocka_unit_test(the_columns_of_an_entity_are_listed),
 		cmocka_unit_test(trimming_forgets_the_oldest),
 		cmocka_unit_test(a_copy_stands_alone),
 	};
