@@ -19,6 +19,8 @@ struct work {
 	struct exclusive *x;
 	float **server; /* [entities] of a service, NULL where unknown */
 	float **client; /* [entities] of an edge, NULL where unknown */
+	double *normal; /* [entities] of one or the other; NaN where unknown */
+	double *rise;   /* [entities] of the same, which none of its parts exceeds */
 };
 
 static float *column(const struct work *k, uint32_t entity, const char *metric)
@@ -36,15 +38,20 @@ static double normal_of(const struct work *k, const float *value)
 	return value ? frame_normal(k->f, value) : NAN;
 }
 
-/* As normal_of(), whether or not the interval has values; where they often lack, none is usual. */
+/*
+ * What stands where a value lacks: the median of the normal windows, whether or not the interval
+ * has values; where they often lack, none is usual.
+ */
 static double usual_of(const struct work *k, const float *value)
 {
-	size_t known = 0;
+	size_t known = 0, lacking = 0;
 
-	for (size_t i = 0; value && i < k->f->normals; i++)
+	for (size_t i = 0; i < k->f->normals; i++)
 		if (!isnan(value[i]))
 			known++;
-	if (!known || known * 10 < k->f->normals * 9)
+	for (size_t i = 0; i < k->f->total; i++)
+		lacking += isnan(value[i]) != 0;
+	if (!lacking || !known || known * 10 < k->f->normals * 9)
 		return NAN;
 	memcpy(k->f->scratch, value, k->f->normals * sizeof(*value));
 	return frame_median(k->f->scratch, k->f->normals);
@@ -106,12 +113,12 @@ static bool in_parallel(const struct work *k, uint32_t service)
 
 	for (uint32_t i = 0; i < e->outs; i++) {
 		uint32_t edge = e->out[i];
-		double normal = normal_of(k, k->client[edge]);
+		double normal = k->normal[edge];
 
 		if (normal > 0 && k->g->entity[edge].callee != service)
 			sum += fmin(1, k->t->calls[edge]) * normal;
 	}
-	return sum > PARALLEL_RATIO * normal_of(k, k->server[service]);
+	return sum > PARALLEL_RATIO * k->normal[service];
 }
 
 /*
@@ -123,11 +130,11 @@ static void explain_call(const struct work *k, uint32_t edge, bool parallel, flo
 {
 	const float *client = k->client[edge];
 	const struct entity *e = &k->g->entity[edge];
-	float usual = (float)usual_of(k, client), *rate;
-	float share = (float)traffic_seen(k->t, edge, k->lens->tail);
+	float share = (float)traffic_seen(k->t, edge, k->lens->tail), usual, *rate;
 
 	if (!client || e->caller == e->callee)
 		return;
+	usual = (float)usual_of(k, client);
 	rate = column(k, edge, "requests_per_s");
 	for (size_t w = 0; w < k->f->total; w++) {
 		bool silent = rate && rate[w] <= 0;
@@ -164,9 +171,11 @@ static void judge(
 {
 	struct part *p = &k->x->part[entity];
 	double floor = fmax(k->lens->floor, isnan(whole) ? 0 : SPREAD_RATIO * whole);
+	double normal = frame_normal(k->f, value);
 
-	if (!frame_shift(k->f, value, floor, &p->shift))
+	if (isnan(normal))
 		return;
+	frame_shift_from(k->f, value, normal, floor, NOTICED_SIGMAS, &p->shift);
 	p->known = true;
 	p->weight = (p->shift.sigmas - NOTICED_SIGMAS) / (CERTAIN_SIGMAS - NOTICED_SIGMAS);
 	p->weight = fmin(1, fmax(0, p->weight));
@@ -180,12 +189,13 @@ static void judge_derived(
 	k->x->part[entity].derived = true;
 }
 
-/* The rise of the whole, which none of its parts exceeds. */
-static double rise(const struct work *k, const float *value)
+static void sum_up(struct work *k, uint32_t entity)
 {
-	struct shift s;
+	const float *value = k->server[entity] ? k->server[entity] : k->client[entity];
+	double normal = normal_of(k, value);
 
-	return value && frame_shift(k->f, value, 1, &s) ? fmax(0, s.observed - s.normal) : INFINITY;
+	k->normal[entity] = normal;
+	k->rise[entity] = isnan(normal) ? INFINITY : fmax(0, frame_observed(k->f, value) - normal);
 }
 
 static int judge_service(struct work *k, uint32_t service)
@@ -201,10 +211,11 @@ static int judge_service(struct work *k, uint32_t service)
 	explain(k, service, rest);
 	for (size_t w = 0; w < k->f->total; w++)
 		rest[w] = server ? server[w] - rest[w] : NAN;
-	if (self && self_holds(k, self, rest, normal_of(k, server)))
-		judge(k, service, self, normal_of(k, server ? server : self), rise(k, server));
+	if (self && self_holds(k, self, rest, k->normal[service]))
+		judge(k, service, self, server ? k->normal[service] : normal_of(k, self),
+			k->rise[service]);
 	else
-		judge_derived(k, service, rest, normal_of(k, server), rise(k, server));
+		judge_derived(k, service, rest, k->normal[service], k->rise[service]);
 	free(rest);
 	free(self);
 	return 0;
@@ -213,11 +224,10 @@ static int judge_service(struct work *k, uint32_t service)
 static void judge_edge(struct work *k, uint32_t edge)
 {
 	const struct entity *e = &k->g->entity[edge];
-	const float *client = k->client[edge];
 	float *gap = column(k, edge, k->lens->network), *far, *measured;
 
 	if (gap) {
-		judge(k, edge, gap, normal_of(k, client), rise(k, client));
+		judge(k, edge, gap, k->normal[edge], k->rise[edge]);
 	} else {
 		measured = column(k, edge, k->lens->client);
 		far = k->lens->server == k->lens->client ? NULL : column(k, edge, k->lens->server);
@@ -227,7 +237,7 @@ static void judge_edge(struct work *k, uint32_t edge)
 		for (size_t w = 0; gap && w < k->f->total; w++)
 			gap[w] = measured[w] - far[w];
 		if (gap)
-			judge_derived(k, edge, gap, normal_of(k, client), rise(k, client));
+			judge_derived(k, edge, gap, k->normal[edge], k->rise[edge]);
 		free(measured);
 		free(far);
 	}
@@ -246,6 +256,7 @@ static int measure(struct work *k)
 		if (k->g->entity[i].kind == ENTITY_EDGE)
 			read_edge(k, i);
 		any |= k->server[i] || k->client[i];
+		sum_up(k, i);
 	}
 	if (!any)
 		return -ENODATA;
@@ -284,7 +295,9 @@ int exclusive_open(struct exclusive *x, const struct frame *f, const struct lens
 		.part = calloc(n, sizeof(*x->part)), .visits = calloc(n, sizeof(*x->visits))};
 	k.server = calloc(n, sizeof(*k.server));
 	k.client = calloc(n, sizeof(*k.client));
-	if (x->part && x->visits && k.server && k.client)
+	k.normal = calloc(n, sizeof(*k.normal));
+	k.rise = calloc(n, sizeof(*k.rise));
+	if (x->part && x->visits && k.server && k.client && k.normal && k.rise)
 		error = measure(&k);
 	if (!error)
 		measure_entry(&k);
@@ -298,6 +311,8 @@ int exclusive_open(struct exclusive *x, const struct frame *f, const struct lens
 	}
 	free(k.server);
 	free(k.client);
+	free(k.normal);
+	free(k.rise);
 	return error;
 }
 

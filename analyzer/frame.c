@@ -195,19 +195,32 @@ double frame_normal(const struct frame *f, const float *value)
 	return is_comparable(f, value) ? median_of(f, value, 0, f->normals) : NAN;
 }
 
-bool frame_shift(const struct frame *f, const float *value, double floor, struct shift *out)
+double frame_observed(const struct frame *f, const float *value)
 {
-	struct shift s = {.since_s = NAN};
+	return median_of(f, value, f->normals, f->total);
+}
 
-	if (!is_comparable(f, value))
-		return false;
-	s.normal = median_of(f, value, 0, f->normals);
-	s.observed = median_of(f, value, f->normals, f->total);
-	s.spread = fmax(spread_of(f, value, s.normal), floor);
-	s.sigmas = (s.observed - s.normal) / s.spread;
+void frame_shift_from(const struct frame *f, const float *value, double normal, double floor,
+	double least, struct shift *out)
+{
+	struct shift s = {.normal = normal, .spread = floor, .since_s = NAN};
+
+	s.observed = frame_observed(f, value);
+	if (fabs(s.observed - normal) >= least * floor)
+		s.spread = fmax(spread_of(f, value, normal), floor);
+	s.sigmas = (s.observed - normal) / s.spread;
 	for (size_t i = f->normals; i < f->total && isnan(s.since_s); i++)
-		if (fabs((double)value[i] - s.normal) > MOVED_SIGMAS * s.spread)
+		if (fabs((double)value[i] - normal) > MOVED_SIGMAS * s.spread)
 			s.since_s = f->r->series.start_s[f->row[i]];
 	*out = s;
+}
+
+bool frame_shift(const struct frame *f, const float *value, double floor, struct shift *out)
+{
+	double normal = frame_normal(f, value);
+
+	if (isnan(normal))
+		return false;
+	frame_shift_from(f, value, normal, floor, 0, out);
 	return true;
 }

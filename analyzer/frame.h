@@ -40,14 +40,23 @@ void frame_close(struct frame *f);
  * untouched, when there is no such column. */
 bool frame_gather(const struct frame *f, uint32_t entity, const char *metric, float *out);
 
-/* The normal median alone, where frame_shift() would find one; else NaN. */
+/* The normal median alone, where frame_shift() would find one; else NaN. The incident's alone. */
 double frame_normal(const struct frame *f, const float *value);
+double frame_observed(const struct frame *f, const float *value);
 
 /*
  * How far `value` [total] moved. The spread is at least `floor`. False when fewer than 3 normal or
  * no incident windows have a value.
  */
 bool frame_shift(const struct frame *f, const float *value, double floor, struct shift *out);
+
+/*
+ * The same for who knows what is normal, and to whom less than `least` sigmas are none: where so
+ * many of the floor alone are more than the value moved, the floor is the spread, which spares a
+ * median.
+ */
+void frame_shift_from(const struct frame *f, const float *value, double normal, double floor,
+	double least, struct shift *out);
 
 /* Median of the values that are known, which it moves to the front. NaN when none is. */
 double frame_median(float *value, size_t count);

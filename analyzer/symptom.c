@@ -81,14 +81,9 @@ static double strength_of(const struct rule *rule, const struct shift *s)
 }
 
 /* A spread that a quiet metric gets: a tenth of the step, or of its own size. */
-static double floor_of(const struct rule *rule, const struct frame *f, const float *value)
+static double floor_of(const struct rule *rule, double normal)
 {
-	double normal;
-
-	if (!rule->relative)
-		return 0.2 * rule->step;
-	normal = frame_normal(f, value);
-	return isnan(normal) ? 1 : fmax(0.05 * fabs(normal), 1e-6);
+	return rule->relative ? fmax(0.05 * fabs(normal), 1e-6) : 0.2 * rule->step;
 }
 
 /* Memory that fills slowly is what caches do; it hurts near the limit only. */
@@ -101,12 +96,15 @@ static void weigh(const struct frame *f, uint32_t entity, const char *metric,
 	const struct rule *rule, enum resource resource, float *scratch,
 	struct symptom out[RESOURCES])
 {
+	double normal, strength;
 	struct shift s;
-	double strength;
 
-	if (!frame_gather(f, entity, metric, scratch) ||
-		!frame_shift(f, scratch, floor_of(rule, f, scratch), &s))
+	if (!frame_gather(f, entity, metric, scratch))
 		return;
+	normal = frame_normal(f, scratch);
+	if (isnan(normal))
+		return;
+	frame_shift_from(f, scratch, normal, floor_of(rule, normal), NOTICED_SIGMAS, &s);
 	strength = harmless(metric, &s) ? 0 : strength_of(rule, &s);
 	if (strength <= out[resource].strength)
 		return;
