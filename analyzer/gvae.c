@@ -40,6 +40,13 @@ void gvae_place(struct gvae *g)
 	place(g, g->decoder, g->nodes);
 }
 
+const struct gvae_net *gvae_net(const struct gvae *g, uint32_t i)
+{
+	if (i < g->entities)
+		return &g->encoder[i];
+	return i < 2 * g->entities ? &g->prior[i - g->entities] : &g->decoder[i - 2 * g->entities];
+}
+
 uint32_t gvae_find(const struct gvae *g, const char *name)
 {
 	for (uint32_t z = 0; z < g->entities; z++)

@@ -41,6 +41,7 @@ struct gvae_net {
 	uint32_t first_source; /* in source[]; shape.inputs of them */
 	uint32_t output;       /* encoder, prior: entity; decoder: first Y column */
 	size_t weight;         /* where its weights begin */
+	bool fixed;            /* encoder, prior: no gradient */
 };
 
 struct gvae {
@@ -66,6 +67,14 @@ void gvae_close(struct gvae *g);
 
 /* Place the weights of all nets; sets `parameters`. gvae_open() did it already. */
 void gvae_place(struct gvae *g);
+
+/* All nets in one row: encoders, priors, decoders. */
+static inline uint32_t gvae_nets(const struct gvae *g)
+{
+	return 2 * g->entities + g->nodes;
+}
+
+const struct gvae_net *gvae_net(const struct gvae *g, uint32_t i);
 
 /* Entity of that name or GVAE_NONE. */
 uint32_t gvae_find(const struct gvae *g, const char *name);

@@ -45,10 +45,8 @@ static size_t widest(const struct gvae *g, size_t *kept)
 	size_t most = 1;
 
 	*kept = 1;
-	for (uint32_t i = 0; i < 2 * g->entities + g->nodes; i++) {
-		const struct gvae_net *n = i < g->entities       ? &g->encoder[i]
-					   : i < 2 * g->entities ? &g->prior[i - g->entities]
-								 : &g->decoder[i - 2 * g->entities];
+	for (uint32_t i = 0; i < gvae_nets(g); i++) {
+		const struct gvae_net *n = gvae_net(g, i);
 		size_t floats = mlp_activations(&n->shape, BRANCHES);
 
 		most = n->shape.inputs > most ? n->shape.inputs : most;
@@ -221,14 +219,18 @@ static void infer_backward(const struct pass *p, uint32_t z, enum inference by, 
 			p->w->scratch);
 }
 
-/* Returns the divergence of posterior and prior, weighed. */
+/* Returns the divergence of posterior and prior, weighed; of fixed ones none, as it is constant. */
 static double latent_backward(const struct pass *p, uint32_t z)
 {
 	size_t width = GVAE_LATENT * TILE;
 	float *dq = p->w->dout, *dprior = dq + width, weight = p->loss->alpha * p->loss->beta;
-	const float *q = infer(p, z, BY_ENCODER), *prior = infer(p, z, BY_PRIOR);
+	const float *q, *prior;
 	double kl;
 
+	if (net_of(p, z, BY_ENCODER)->fixed)
+		return 0;
+	q = infer(p, z, BY_ENCODER);
+	prior = infer(p, z, BY_PRIOR);
 	memset(dq, 0, 2 * width * sizeof(float));
 	kl = kernels_best()->divergence(dq, dprior, q, prior, 1, p->rows, weight);
 	draw_backward(p, z, q, ENCODER_CASCADE, dq);

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "analyzer/gvae.h"
+#include "analyzer/gvae_part.h"
 #include "system.h"
 
 #define ROWS 4
@@ -74,10 +74,68 @@ static void fixture_close(struct fixture *f)
 	free(f->measured);
 }
 
+/* The same rows for a part of the network. */
+static void fixture_cut(struct fixture *part, const struct fixture *whole, struct gvae_part *p)
+{
+	uint32_t columns = p->g.xs + p->g.ys;
+
+	*part = (struct fixture){.g = p->g,
+		.work = gvae_work_new(&p->g),
+		.weights = calloc(p->g.parameters, sizeof(float)),
+		.noise = whole->noise,
+		.data = calloc((size_t)ROWS * columns, sizeof(float)),
+		.measured = calloc((size_t)ROWS * p->g.ys, sizeof(float))};
+	gvae_part_take(p, &whole->g, part->weights, whole->weights);
+	for (size_t r = 0; r < ROWS; r++) {
+		for (uint32_t c = 0; c < columns; c++)
+			part->data[r * columns + c] = whole->z[r][p->column[c]];
+		for (uint32_t y = 0; y < p->g.ys; y++)
+			part->measured[r * p->g.ys + y] =
+				whole->mask[r][p->column[p->g.xs + y] - whole->g.xs];
+		part->z[r] = part->data + r * columns;
+		part->mask[r] = part->measured + r * p->g.ys;
+	}
+}
+
+static void fixture_cut_close(struct fixture *part)
+{
+	gvae_work_free(part->work);
+	free(part->weights);
+	free(part->data);
+	free(part->measured);
+}
+
 static double evaluate(struct fixture *f, float *grad)
 {
 	return gvae_gradient(
 		&f->g, f->work, &loss, f->weights, f->z, f->mask, f->noise, ROWS, grad);
+}
+
+/* Rectifiers have kinks, where a difference over a step means little: a few may be off. */
+static void assert_slope(struct fixture *f, const float *grad, const struct gvae_net *net)
+{
+	float *spare = calloc(f->g.parameters, sizeof(*spare));
+	size_t end = net->weight + mlp_parameters(&net->shape), off = 0;
+	double both = 0, ours = 0, theirs = 0;
+
+	for (size_t i = net->weight; i < end; i++) {
+		float was = f->weights[i];
+		double up, down, slope;
+
+		f->weights[i] = was + STEP;
+		up = evaluate(f, spare);
+		f->weights[i] = was - STEP;
+		down = evaluate(f, spare);
+		f->weights[i] = was;
+		slope = (up - down) / (2 * (double)STEP);
+		both += slope * (double)grad[i];
+		ours += (double)grad[i] * (double)grad[i];
+		theirs += slope * slope;
+		off += fabs(slope - (double)grad[i]) > 0.02 + 0.02 * fabs(slope);
+	}
+	assert_true(both / sqrt(ours * theirs) > 0.999);
+	assert_true(off * 20 < end - net->weight);
+	free(spare);
 }
 
 /* Rectifiers have kinks, where a difference over a step means little: a few may be off. */
@@ -112,6 +170,83 @@ static void the_gradient_of_the_whole_loss_is_its_slope(void **state)
 	assert_true(off * 50 < f.g.parameters);
 	free(grad);
 	free(spare);
+	fixture_close(&f);
+}
+
+static void a_part_that_is_all_is_the_whole(void **state)
+{
+	struct fixture f, all;
+	struct gvae_part p;
+	float *grad, *same;
+	bool *learn;
+
+	(void)state;
+	fixture_open(&f);
+	learn = malloc(gvae_nets(&f.g));
+	memset(learn, true, gvae_nets(&f.g));
+	assert_int_equal(gvae_part_open(&p, &f.g, learn), 0);
+	fixture_cut(&all, &f, &p);
+	assert_int_equal(p.g.parameters, f.g.parameters);
+	grad = calloc(f.g.parameters, sizeof(*grad));
+	same = calloc(f.g.parameters, sizeof(*same));
+	assert_true(evaluate(&f, grad) == evaluate(&all, same));
+	assert_memory_equal(grad, same, f.g.parameters * sizeof(*grad));
+	fixture_cut_close(&all);
+	gvae_part_close(&p);
+	free(learn);
+	free(grad);
+	free(same);
+	fixture_close(&f);
+}
+
+static bool any(const float *value, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (value[i] != 0)
+			return true;
+	return false;
+}
+
+/* The last node and one of the latents it reads; its other parents are given or fixed. */
+static void a_part_learns_what_is_its_own(void **state)
+{
+	struct fixture f, part;
+	struct gvae_part p;
+	const struct gvae_net *last;
+	uint32_t z = GVAE_NONE;
+	float *grad;
+	bool *learn;
+
+	(void)state;
+	fixture_open(&f);
+	last = &f.g.decoder[f.g.nodes - 1];
+	for (uint32_t i = 0; i < last->shape.inputs; i++) {
+		uint32_t source = f.g.source[last->first_source + i];
+
+		if (source >= f.g.xs + f.g.ys)
+			z = source - f.g.xs - f.g.ys;
+	}
+	learn = calloc(gvae_nets(&f.g), sizeof(*learn));
+	learn[z] = learn[f.g.entities + z] = learn[gvae_nets(&f.g) - 1] = true;
+	learn[gvae_nets(&f.g) - 2] = true;
+	assert_int_equal(gvae_part_open(&p, &f.g, learn), 0);
+	assert_int_equal(p.g.nodes, 2);
+	fixture_cut(&part, &f, &p);
+	grad = calloc(p.g.parameters, sizeof(*grad));
+	assert_true(evaluate(&part, grad) > 0);
+	for (uint32_t i = 0; i < gvae_nets(&p.g); i++) {
+		const struct gvae_net *net = gvae_net(&p.g, i);
+
+		if (net->fixed)
+			assert_false(any(grad + net->weight, mlp_parameters(&net->shape)));
+		else
+			assert_slope(&part, grad, net);
+		assert_true(net->fixed == !learn[p.net[i]]);
+	}
+	fixture_cut_close(&part);
+	gvae_part_close(&p);
+	free(learn);
+	free(grad);
 	fixture_close(&f);
 }
 
@@ -273,6 +408,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_gradient_of_the_whole_loss_is_its_slope),
+		cmocka_unit_test(a_part_that_is_all_is_the_whole),
+		cmocka_unit_test(a_part_learns_what_is_its_own),
 		cmocka_unit_test(what_was_not_measured_does_not_count),
 		cmocka_unit_test(a_call_cycle_is_cut_and_not_refused),
 		cmocka_unit_test(one_latency_a_service_is_enough),
