@@ -121,14 +121,16 @@ static json_t *model_json(struct core *c)
 	const char *state = trainer_busy(c->trainer) ? "training" : m->model ? "ready" : "cold";
 
 	if (!m->model)
-		return json_pack("{ss sn sn si sn sn sn}", "state", state, "version", "trained_at",
-			"windows", 0, "parameters", "error", "training_s");
+		return json_pack("{ss sn sn si sn sn sn sn}", "state", state, "version",
+			"trained_at", "windows", 0, "parameters", "error", "training_s",
+			"learnt_ratio");
 	/* A model that is being replaced still answers. */
-	return json_pack("{ss sI so sI sI so so sb}", "state", "ready", "version",
+	return json_pack("{ss sI so sI sI so so so sb}", "state", "ready", "version",
 		(json_int_t)m->version, "trained_at", json_number_or_null(m->trained_at), "windows",
 		(json_int_t)m->windows, "parameters", (json_int_t)model_parameters(m->model),
 		"error", json_number_or_null(m->error), "training_s",
-		json_number_or_null(m->training_s), "retraining", trainer_busy(c->trainer));
+		json_number_or_null(m->training_s), "learnt_ratio", json_number_or_null(m->learnt),
+		"retraining", trainer_busy(c->trainer));
 }
 
 static size_t count(const struct graph *g, enum entity_kind kind)

@@ -69,8 +69,10 @@ struct core_model {
 	struct model *model; /* NULL while cold */
 	int64_t version;
 	double trained_at, error, training_s;
-	size_t windows;
-	double attempt_s; /* monotonic: when training was last begun; 0 = never */
+	double learnt;    /* share of the parameters that the last training learnt */
+	size_t windows;   /* that all of them were learnt from */
+	double attempt_s; /* monotonic: when a training of all was last begun; 0 = never */
+	double looked_s;  /* the same of one of what changed */
 };
 
 struct core {

@@ -9,11 +9,15 @@
 #include "common/log.h"
 
 #define RETRY_S 15.0 /* after a training that gave no model */
+#define LOOKS 6      /* for changes, between two trainings of everything */
+
+enum due { DUE_NOTHING, DUE_CHANGES, DUE_ALL };
 
 static json_t *about_json(const struct core_model *m)
 {
-	return json_pack("{sf sf sf sI}", "trained_at", m->trained_at, "error", m->error,
-		"training_s", m->training_s, "windows", (json_int_t)m->windows);
+	return json_pack("{sf sf sf sf sI}", "trained_at", m->trained_at, "error", m->error,
+		"training_s", m->training_s, "learnt_ratio", m->learnt, "windows",
+		(json_int_t)m->windows);
 }
 
 static void keep_model(struct core *c)
@@ -42,10 +46,12 @@ static void replace_model(struct core *c, const struct trainer_result *r)
 	c->model.trained_at = clock_wall_s();
 	c->model.error = r->error;
 	c->model.training_s = r->seconds;
-	c->model.windows = r->windows;
+	c->model.learnt = r->share;
+	if (r->share >= 1)
+		c->model.windows = r->windows;
 	core_unlock(c);
-	log_info("model %lld trained on %zu windows in %.1f s, held-out error %.3f",
-		(long long)c->model.version, r->windows, r->seconds, r->error);
+	log_info("model %lld: %.3g %% of it trained on %zu windows in %.1f s, held-out error %.3f",
+		(long long)c->model.version, 100 * r->share, r->windows, r->seconds, r->error);
 	keep_model(c);
 }
 
@@ -59,6 +65,8 @@ static void take_result(struct core *c)
 		replace_model(c, &r);
 		return;
 	}
+	if (r.err == -EALREADY)
+		return;
 	if (r.err)
 		log_warning("training gave no model: %s, trying again later", strerror(-r.err));
 	else
@@ -67,15 +75,20 @@ static void take_result(struct core *c)
 	model_free(r.model);
 }
 
-static bool is_time(const struct core *c, size_t usable)
+static enum due due(const struct core *c, size_t usable)
 {
-	double wait_s = c->model.model ? c->options.retrain_s : RETRY_S;
+	double wait_s = c->model.model ? c->options.retrain_s : RETRY_S, now_s;
 
 	if (usable < c->options.train_after)
-		return false;
+		return DUE_NOTHING;
+	now_s = clock_monotonic_s();
 	if (c->model.model && usable >= 2 * c->model.windows) /* young: learn from all there is */
 		wait_s = fmin(wait_s, RETRY_S);
-	return c->model.attempt_s == 0 || clock_monotonic_s() - c->model.attempt_s >= wait_s;
+	if (c->model.attempt_s == 0 || now_s - c->model.attempt_s >= wait_s)
+		return DUE_ALL;
+	return c->model.model && now_s - c->model.looked_s >= c->options.retrain_s / LOOKS
+		       ? DUE_CHANGES
+		       : DUE_NOTHING;
 }
 
 /* Once, and only when nobody gave a target. */
@@ -104,10 +117,12 @@ static void propose_targets(struct core *c)
 		log_error("proposing targets: %s", strerror((int)-added));
 }
 
-static void submit(struct core *c, bool *use)
+static void submit(struct core *c, bool *use, enum due what)
 {
-	struct trainer_job job = {
-		.slo = c->live.recording.slo[0], .use = use, .old = c->model.model};
+	struct trainer_job job = {.slo = c->live.recording.slo[0],
+		.use = use,
+		.old = c->model.model,
+		.changes = what == DUE_CHANGES};
 	int err = recording_copy(&job.recording, &c->live.recording);
 
 	if (!err)
@@ -122,22 +137,26 @@ static void submit(struct core *c, bool *use)
 void core_train(struct core *c)
 {
 	size_t usable = 0;
+	enum due what;
 	bool *use;
 
 	take_result(c);
-	if (trainer_busy(c->trainer) || !is_time(c, c->live.recording.series.windows))
+	if (trainer_busy(c->trainer) || !due(c, c->live.recording.series.windows))
 		return;
 	use = core_history_rows(c);
 	for (size_t i = 0; use && i < c->live.recording.series.windows; i++)
 		usable += use[i];
-	if (!use || !is_time(c, usable)) {
+	what = use ? due(c, usable) : DUE_NOTHING;
+	if (!what) {
 		free(use);
 		return;
 	}
 	propose_targets(c);
-	c->model.attempt_s = clock_monotonic_s();
+	c->model.looked_s = clock_monotonic_s();
+	if (what == DUE_ALL)
+		c->model.attempt_s = c->model.looked_s;
 	if (c->live.recording.slos)
-		submit(c, use);
+		submit(c, use, what);
 	else
 		free(use);
 }
@@ -160,8 +179,9 @@ int core_restore_model(struct core *c)
 	c->model.error = json_number_value(json_object_get(about, "error"));
 	c->model.training_s = json_number_value(json_object_get(about, "training_s"));
 	c->model.windows = (size_t)json_integer_value(json_object_get(about, "windows"));
+	c->model.learnt = json_number_value(json_object_get(about, "learnt_ratio"));
 	if (!err)
-		c->model.attempt_s = clock_monotonic_s();
+		c->model.attempt_s = c->model.looked_s = clock_monotonic_s();
 	json_decref(about);
 	return 0;
 }

@@ -28,6 +28,7 @@ void model_free(struct model *m)
 		return;
 	gvae_close(&m->g);
 	free(m->weights);
+	free(m->expected);
 	free(m);
 }
 
@@ -168,4 +169,12 @@ double model_error(const struct model *m, const struct recording *r, const bool 
 	model_run_close(&run);
 	model_view_close(&v);
 	return rows ? sum / (double)rows : __builtin_nan("");
+}
+
+double model_error_in(const struct model *units, const struct model *m, double error)
+{
+	double ratio = (double)m->g.column[m->g.xs + m->g.slo_y].spread /
+		       (double)units->g.column[units->g.xs + units->g.slo_y].spread;
+
+	return error * ratio * ratio;
 }

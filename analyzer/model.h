@@ -40,6 +40,20 @@ int model_train(struct model **out, const struct recording *r, const struct slo 
 int model_retrain(struct model **out, const struct model *old, const struct recording *r,
 	const struct slo *slo, const bool *use, const struct model_options *o);
 
+/*
+ * The same for what has changed since `old` alone: services and calls that came or lost others,
+ * those whose latencies no longer follow from their causes as model_expect() knew them, and all
+ * causal descendants of these. The rest stays as it is, to the bit, and takes no time. Where more
+ * than half changed, all learns. *share: of the parameters, what learnt. -EALREADY: nothing did
+ * change. Else the same returns.
+ */
+int model_retrain_changed(struct model **out, const struct model *old, const struct recording *r,
+	const struct slo *slo, const bool *use, const struct model_options *o, double *share);
+
+/* Note how well latencies follow from their causes in windows not learnt from; before others know
+ * the model. Returns 0 or -ENOMEM. */
+int model_expect(struct model *m, const struct recording *r, const bool *held);
+
 void model_free(struct model *m);
 
 /* Number of trainable parameters. */
@@ -48,6 +62,9 @@ size_t model_parameters(const struct model *m);
 /* Mean squared error, in z-scored units, of e2e latency on the given rows, decoding
  * everything from abducted Z (the cascade). The held-out check. */
 double model_error(const struct model *m, const struct recording *r, const bool *use);
+
+/* An error of one model in the units of another of the same target. */
+double model_error_in(const struct model *units, const struct model *m, double error);
 
 /* What an intervention sets to normal at one service. */
 struct intervention {

@@ -49,9 +49,14 @@ static float view_value(const struct model_view *v, uint32_t column, size_t row)
 	return v->value[column] ? v->value[column][row] : NAN;
 }
 
+bool model_view_known(const struct model_view *v, size_t row, uint32_t column)
+{
+	return isfinite(view_value(v, column, row));
+}
+
 bool model_view_usable(const struct model_view *v, size_t row)
 {
-	return isfinite(view_value(v, v->g->xs + v->g->slo_y, row));
+	return model_view_known(v, row, v->g->xs + v->g->slo_y);
 }
 
 static float bend(const struct gvae_column *c, float value)
@@ -78,17 +83,6 @@ float model_view_cell(const struct model_view *v, size_t row, uint32_t column)
 	float z = isfinite(value) ? model_to_z(c, value) : c->typical;
 
 	return column < v->g->xs ? gvae_compress(z) : z;
-}
-
-void model_view_row(const struct model_view *v, size_t row, float *z, float *mask)
-{
-	const struct gvae *g = v->g;
-
-	for (uint32_t c = 0; c < g->xs + g->ys; c++) {
-		z[c] = model_view_cell(v, row, c);
-		if (c >= g->xs)
-			mask[c - g->xs] = isfinite(view_value(v, c, row)) ? 1 : 0;
-	}
 }
 
 static int ascending(const void *a, const void *b)
@@ -157,8 +151,8 @@ static size_t normal_rows(const struct model_view *v, const size_t *row, size_t 
 	return found;
 }
 
-int model_scale(
-	struct gvae *g, const struct model_view *v, const size_t *row, size_t count, double target)
+int model_scale(struct gvae *g, const struct model_view *v, const size_t *row, size_t count,
+	double target, const bool *anew)
 {
 	float *value = malloc((count + 1) * sizeof(*value));
 	size_t *normal = malloc((count + 1) * sizeof(*normal));
@@ -173,8 +167,10 @@ int model_scale(
 	for (uint32_t i = 0; i < g->xs + g->ys; i++) {
 		struct gvae_column *c = &g->column[i];
 
+		if (anew && !anew[i])
+			continue;
 		known = gather(v, i, row, count, value);
-		if (c->spread == 0)
+		if (anew || c->spread == 0)
 			moments(c, value, known);
 		c->typical = known ? (median(value, known) - c->center) / c->spread : 0;
 		known = gather(v, i, normal, normals, value);

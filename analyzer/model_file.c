@@ -8,9 +8,9 @@
 
 /*
  * A model as bytes, little-endian as on the machine that wrote it (it does not travel):
- * magic, counts, entities, columns, nets, sources, weights, then XXH3 of all that.
+ * magic, counts, entities, columns, nets, sources, weights, expected errors, then XXH3 of all that.
  */
-#define MAGIC 0x316d6567u /* "gem1" */
+#define MAGIC 0x326d6567u /* "gem2" */
 #define MOST 10000000u    /* of anything counted in a blob */
 #define WIDEST 4096u      /* units of a layer, and layers */
 
@@ -75,6 +75,7 @@ static void put_model(struct out *o, const struct model *m)
 	put_nets(o, g->decoder, g->nodes);
 	put(o, g->source, g->sources * sizeof(*g->source));
 	put(o, m->weights, g->parameters * sizeof(*m->weights));
+	put(o, m->expected, g->nodes * sizeof(*m->expected));
 }
 
 int model_save(const struct model *m, void **blob, size_t *size)
@@ -245,9 +246,12 @@ static void get_model(struct in *in, struct model *m)
 	gvae_place(g);
 	in->bad |= g->parameters > in->left / sizeof(*m->weights);
 	m->weights = in->bad ? NULL : malloc((g->parameters + 1) * sizeof(*m->weights));
-	in->bad |= !m->weights;
-	if (!in->bad)
-		get(in, m->weights, g->parameters * sizeof(*m->weights));
+	m->expected = in->bad ? NULL : malloc((g->nodes + 1) * sizeof(*m->expected));
+	in->bad |= !m->weights || !m->expected;
+	if (in->bad)
+		return;
+	get(in, m->weights, g->parameters * sizeof(*m->weights));
+	get(in, m->expected, g->nodes * sizeof(*m->expected));
 }
 
 int model_load(struct model **out, const void *blob, size_t size)

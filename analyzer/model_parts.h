@@ -1,6 +1,7 @@
 /*
- * What the files of the model share: the struct behind model.h and the way from
- * a recording's rows to rows of z-scores. Not for other parts of the analyzer.
+ * What the files of the model share: the struct behind model.h, the way from
+ * a recording's rows to z-scores, and from one model to the next. Not for other parts of the
+ * analyzer.
  */
 #ifndef SAGE_ANALYZER_MODEL_PARTS_H
 #define SAGE_ANALYZER_MODEL_PARTS_H
@@ -10,7 +11,8 @@
 
 struct model {
 	struct gvae g;
-	float *weights; /* [g.parameters] owned */
+	float *weights;  /* [g.parameters] owned */
+	float *expected; /* [g.nodes] of model_expect(), NaN = not known; owned */
 };
 
 /* A model's columns found in a recording, which may number its entities in its own way. */
@@ -28,34 +30,59 @@ void model_view_close(struct model_view *v);
 int model_view_begin(struct model_view *v, const struct gvae *g, const struct recording *r);
 void model_view_find(struct model_view *v, uint32_t column);
 
-/* Is the target's metric known in this window? */
+/* Was the column measured in this window? Was the target's metric? */
+bool model_view_known(const struct model_view *v, size_t row, uint32_t column);
 bool model_view_usable(const struct model_view *v, size_t row);
 
 /* z-score of one column in a window, of its median where it is not known. */
 float model_view_cell(const struct model_view *v, size_t row, uint32_t column);
 
-/*
- * z-scores of a window: z [xs + ys]; mask [ys], 1 = measured. What is not
- * known is imputed by the column's median.
- */
-void model_view_row(const struct model_view *v, size_t row, float *z, float *mask);
-
 /* Between a column's own unit and z-scores. */
 float model_to_z(const struct gvae_column *c, float value);
 float model_from_z(const struct gvae_column *c, float z);
 
-/* Learn the columns' scales from `count` windows; columns with a spread keep theirs. `target` tells
- * the normal windows. Returns 0 or -ENOMEM. */
-int model_scale(
-	struct gvae *g, const struct model_view *v, const size_t *row, size_t count, double target);
+/*
+ * Learn the columns' scales from `count` windows; columns with a spread keep theirs. `target` tells
+ * the normal windows. anew: [xs + ys] these alone, whatever they have; NULL = all. Returns 0 or
+ * -ENOMEM.
+ */
+int model_scale(struct gvae *g, const struct model_view *v, const size_t *row, size_t count,
+	double target, const bool *anew);
 
 /*
- * What a new model takes over from an old one: the scales of its columns, and the weights of
- * every net that has the same inputs and outputs, by name. m->weights must be there. Return 0
- * or -ENOMEM.
+ * What a new model takes over from an old one: the scales of its columns; its weights and expected
+ * errors. A net that has the same inputs and outputs, by name, is the same one. One that lost or
+ * gained inputs keeps what it knows of the others, if they are half of them. m->weights and
+ * m->expected must be there. same: [nets] is each the same? Return 0 or -ENOMEM.
  */
 int model_inherit_scales(struct model *m, const struct model *old);
-int model_inherit_weights(struct model *m, const struct model *old);
+int model_inherit_weights(struct model *m, const struct model *old, bool *same);
+
+/*
+ * How far each node's latencies are from what it makes of its parents as they were measured, in
+ * windows row[count]: squared errors, a quantile (0..1) over the windows. out: [nodes], NaN where
+ * nothing was measured. Returns 0 or -ENOMEM.
+ */
+int model_node_errors(const struct model *m, const struct model_view *v, const size_t *row,
+	size_t count, double quantile, float *out);
+
+/* What has changed, as nets to be learnt. */
+struct model_change {
+	bool *learn;  /* [nets] owned */
+	bool drifted; /* some only in what they do of late */
+	double share; /* of the parameters */
+};
+
+/*
+ * m: with what it took over, and same[nets] of it. The latest of row[count] tell who
+ * does other things of late. Nets of what changed and of all that is downstream of it. Returns 0 or
+ * -ENOMEM.
+ */
+int model_change_find(struct model_change *c, const struct model *m, const bool *same,
+	const struct model_view *v, const size_t *row, size_t count);
+void model_change_clear(struct model_change *c);
+
+#define MODEL_RECENT 32 /* windows that tell what happens of late */
 
 /* Room to run nets on a tile of state (gvae.h), its lanes windows; one thread. */
 struct model_run {

@@ -50,6 +50,18 @@ static size_t hold_out(bool *use, bool *held, size_t rows)
 	return usable;
 }
 
+static int learn(
+	const struct trainer_job *j, const struct model_options *o, struct trainer_result *r)
+{
+	r->share = 1;
+	if (!j->old)
+		return model_train(&r->model, &j->recording, &j->slo, j->use, o);
+	if (j->changes)
+		return model_retrain_changed(
+			&r->model, j->old, &j->recording, &j->slo, j->use, o, &r->share);
+	return model_retrain(&r->model, j->old, &j->recording, &j->slo, j->use, o);
+}
+
 static void train(struct trainer *t, struct trainer_result *r)
 {
 	struct trainer_job *j = &t->job;
@@ -67,14 +79,14 @@ static void train(struct trainer *t, struct trainer_result *r)
 	model_options_default(&o);
 	o.stop = &t->stop;
 	r->windows = hold_out(j->use, held, rows);
-	if (j->old)
-		r->err = model_retrain(&r->model, j->old, &j->recording, &j->slo, j->use, &o);
-	else
-		r->err = model_train(&r->model, &j->recording, &j->slo, j->use, &o);
+	r->err = learn(j, &o, r);
+	if (!r->err)
+		r->err = model_expect(r->model, &j->recording, held);
 	if (!r->err)
 		r->error = model_error(r->model, &j->recording, held);
 	if (!r->err && j->old)
-		r->old_error = model_error(j->old, &j->recording, held);
+		r->old_error =
+			model_error_in(r->model, j->old, model_error(j->old, &j->recording, held));
 	r->seconds = (double)(clock_monotonic_ns() - began_ns) / 1e9;
 	free(held);
 }

@@ -17,11 +17,13 @@ struct trainer_job {
 	struct slo slo;
 	bool *use;               /* [windows] owned: rows to learn from */
 	const struct model *old; /* continue from it, or NULL */
+	bool changes;            /* learn only what has changed since `old` */
 };
 
 struct trainer_result {
-	int err;                 /* 0, or why there is no model */
+	int err;                 /* 0, or why there is no model; -EALREADY: nothing has changed */
 	struct model *model;     /* owned by the taker */
+	double share;            /* of the parameters, learnt */
 	size_t windows;          /* learnt from, held-out ones included */
 	double error, old_error; /* on held-out windows; NaN where there is none */
 	double seconds;

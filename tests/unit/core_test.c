@@ -273,6 +273,66 @@ static void a_model_is_trained_beside_and_survives_a_restart(void **state)
 	core_close(c);
 }
 
+/* front calls back, if it is there. */
+static int ship_calls(struct core *c, uint64_t i, uint64_t t, bool back)
+{
+	unsigned own_us = 1000 + (unsigned)(i % 9) * 100, below_us = 500 + (unsigned)(i % 7) * 50;
+	struct wire_window w;
+	struct intake_batch b;
+	uint32_t front;
+	int err;
+
+	made_window(&w, t + i);
+	front = made_container(&w, 11, "front", "app");
+	made_edge(&w, front, WIRE_SERVER, 1, 200, 80, 10, own_us + (back ? below_us : 0));
+	if (back)
+		made_edge(&w, made_container(&w, 12, "back", "app"), WIRE_SERVER, 2, 1, 81, 10,
+			below_us);
+	b = made_arrival("a", i + 1, &w);
+	err = core_batches(c, &b, 1);
+	made_arrival_close(&b);
+	return err;
+}
+
+/* Have it look for changes now, and not train everything. */
+static void let_it_look(struct core *c, uint64_t deadline_ns)
+{
+	c->model.looked_s = -1e9;
+	do {
+		c->model.attempt_s = clock_monotonic_s();
+		core_step(c, 20);
+	} while ((c->model.looked_s < 0 || trainer_busy(c->trainer)) &&
+		 clock_monotonic_ns() < deadline_ns);
+	core_step(c, 0); /* takes the result */
+}
+
+static void a_service_that_comes_is_learnt_without_a_restart(void **state)
+{
+	uint64_t t = even_second(), deadline_ns = clock_monotonic_ns() + 60 * 1000000000ULL;
+	size_t parameters;
+	struct core *c;
+
+	(void)state;
+	train_after = 20;
+	c = open_core();
+	for (uint64_t i = 0; i < 60; i++)
+		assert_int_equal(ship_calls(c, i, t, false), 0);
+	while (!c->model.model && clock_monotonic_ns() < deadline_ns)
+		core_step(c, 50);
+	assert_int_equal(c->model.version, 1);
+	assert_true(c->model.learnt == 1);
+	parameters = model_parameters(c->model.model);
+	let_it_look(c, deadline_ns);
+	assert_int_equal(c->model.version, 1); /* nothing has changed */
+	for (uint64_t i = 60; i < 110; i++)
+		assert_int_equal(ship_calls(c, i, t, true), 0);
+	let_it_look(c, deadline_ns);
+	assert_int_equal(c->model.version, 2);
+	assert_true(model_parameters(c->model.model) > parameters);
+	core_close(c);
+	train_after = 1000000;
+}
+
 static void another_window_length_is_refused(void **state)
 {
 	struct core_options o = {.data = dir,
@@ -304,6 +364,8 @@ int main(void)
 			an_open_incident_is_taken_up_after_a_restart, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(
 			a_model_is_trained_beside_and_survives_a_restart, make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(
+			a_service_that_comes_is_learnt_without_a_restart, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(
 			another_window_length_is_refused, make_dir, remove_dir),
 	};

@@ -112,7 +112,7 @@ static void status_graph_and_entity_have_their_members(void **state)
 	assert_keys(json_object_get(j, "intake"),
 		"batches windows duplicates refused strangers deferred queue_full polls bytes");
 	assert_keys(json_object_get(j, "model"),
-		"state version trained_at windows parameters error training_s");
+		"state version trained_at windows parameters error training_s learnt_ratio");
 	one = json_array_get(json_object_get(j, "agents"), 0);
 	assert_keys(one, "name last_seen windows losses");
 	json_decref(j);
