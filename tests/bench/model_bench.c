@@ -41,9 +41,10 @@ static double since_s(uint64_t start_ns)
 
 static void print_head(void)
 {
-	printf("%-6s %8s %8s %10s %6s %8s %10s %8s %8s %8s %10s %11s %12s\n", "shape", "services",
-		"windows", "parameters", "steps", "train s", "all steps", "GFLOP/s", "of peak",
-		"peak MB", "robust ms", "guarded ms", "faithful ms");
+	printf("%-6s %8s %8s %10s %6s %8s %10s %8s %8s %8s %9s %7s %10s %11s %12s\n", "shape",
+		"services", "windows", "parameters", "steps", "train s", "all steps", "GFLOP/s",
+		"of peak", "peak MB", "changed s", "of all", "robust ms", "guarded ms",
+		"faithful ms");
 }
 
 /* Never below a tenth of all: what is done once was timed in another training. */
@@ -64,10 +65,12 @@ static double gflops(const struct model_case *r)
 
 static void print_row(const struct synthetic *s, const struct model_case *r, double peak)
 {
-	printf("%-6s %8u %8u %10zu %6u %8.2f %10.2f %8.2f %7.1f%% %8.1f %9.1f%c %10.1f%c ",
+	printf("%-6s %8u %8u %10zu %6u %8.2f %10.2f %8.2f %7.1f%% %8.1f %9.2f %6.1f%% %9.1f%c "
+	       "%10.1f%c ",
 		synthetic_shape_name(s->shape), s->services, s->windows, r->parameters, r->steps,
 		r->seconds, all_steps_s(r), gflops(r), 100 * gflops(r) / peak, r->peak_mb,
-		r->robust.seconds * 1e3, r->robust.right ? ' ' : '*', r->guarded.seconds * 1e3,
+		r->changed.seconds, 100 * r->changed.share, r->robust.seconds * 1e3,
+		r->robust.right ? ' ' : '*', r->guarded.seconds * 1e3,
 		r->guarded.right ? ' ' : '*');
 	if (r->faithful.seconds > 0)
 		printf("%11.1f%c\n", r->faithful.seconds * 1e3, r->faithful.right ? ' ' : '*');
@@ -79,13 +82,14 @@ static void print_row(const struct synthetic *s, const struct model_case *r, dou
 static json_t *row_json(const struct synthetic *s, const struct model_case *r)
 {
 	json_t *row = json_pack(
-		"{s:s, s:i, s:i, s:I, s:i, s:i, s:f, s:f, s:f, s:f, s:f, s:b, s:f, s:b}", "shape",
-		synthetic_shape_name(s->shape), "services", (int)s->services, "windows",
+		"{s:s, s:i, s:i, s:I, s:i, s:i, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:b, s:f, s:b}",
+		"shape", synthetic_shape_name(s->shape), "services", (int)s->services, "windows",
 		(int)s->windows, "parameters", (json_int_t)r->parameters, "steps", (int)r->steps,
 		"usual_steps", (int)r->usual_steps, "training_s", r->seconds,
 		"training_all_steps_s", all_steps_s(r), "gflops", gflops(r), "peak_rss_mb",
-		r->peak_mb, "robust_s", r->robust.seconds, "robust_right", r->robust.right,
-		"guarded_s", r->guarded.seconds, "guarded_right", r->guarded.right);
+		r->peak_mb, "changed_s", r->changed.seconds, "changed_share", r->changed.share,
+		"robust_s", r->robust.seconds, "robust_right", r->robust.right, "guarded_s",
+		r->guarded.seconds, "guarded_right", r->guarded.right);
 
 	if (r->faithful.seconds > 0)
 		json_object_update_new(

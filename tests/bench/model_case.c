@@ -19,18 +19,47 @@ static double since_s(uint64_t start_ns)
 	return (double)(clock_monotonic_ns() - start_ns) / 1e9;
 }
 
-/* On all windows but the incident's, as the analyzer does. */
+/* All windows but the incident's, as the analyzer does. */
+static bool *usual_windows(const struct recording *r)
+{
+	bool *use = calloc(r->series.windows, sizeof(*use));
+
+	if (use)
+		memset(use, true, r->series.windows - SYNTHETIC_INCIDENT);
+	return use;
+}
+
 static int train(struct model **m, const struct recording *r, const struct model_options *o)
 {
-	size_t all = r->series.windows;
-	bool *use = calloc(all, sizeof(*use));
+	bool *use = usual_windows(r);
+	int err = use ? model_train(m, r, r->slo, use, o) : -1;
+
+	free(use);
+	return err;
+}
+
+/* Go on from a model of one service less. */
+static int train_changed(struct changed *out, const struct model *old, const struct synthetic *s,
+	const struct model_options *o)
+{
+	struct synthetic more = *s;
+	struct recording r;
+	struct model *m = NULL;
+	uint64_t start_ns;
+	bool *use = NULL;
 	int err;
 
-	if (!use)
-		return -1;
-	memset(use, true, all - SYNTHETIC_INCIDENT);
-	err = model_train(m, r, r->slo, use, o);
+	more.services++;
+	err = synthetic_make(&r, &more);
+	if (!err)
+		use = usual_windows(&r);
+	start_ns = clock_monotonic_ns();
+	if (use)
+		err = model_retrain_changed(&m, old, &r, r.slo, use, o, &out->share);
+	out->seconds = since_s(start_ns);
+	model_free(m);
 	free(use);
+	recording_clear(&r);
 	return err;
 }
 
@@ -121,8 +150,10 @@ static int ask(struct diagnosed *out, const struct recording *r, const struct mo
 	return 0;
 }
 
-static int measure(struct model_case *out, const struct recording *r, double time_s, bool few)
+static int measure(
+	struct model_case *out, const struct recording *r, const struct synthetic *s, double time_s)
 {
+	bool few = s->services <= MODEL_CASE_FAITHFUL;
 	struct model_options o;
 	struct rusage usage;
 	struct model *m;
@@ -146,6 +177,8 @@ static int measure(struct model_case *out, const struct recording *r, double tim
 		err = ask(&out->guarded, r, m, METHOD_GUARDED, DIAGNOSES);
 	if (!err && few)
 		err = ask(&out->faithful, r, m, METHOD_FAITHFUL, DIAGNOSES);
+	if (!err)
+		err = train_changed(&out->changed, m, s, &o);
 	model_free(m);
 	return err;
 }
@@ -157,7 +190,7 @@ static void run_child(int to, const struct synthetic *s, double time_s)
 
 	out.err = synthetic_make(&r, s);
 	if (!out.err)
-		out.err = measure(&out, &r, time_s, s->services <= MODEL_CASE_FAITHFUL);
+		out.err = measure(&out, &r, s, time_s);
 	recording_clear(&r);
 	_exit(write(to, &out, sizeof(out)) != sizeof(out));
 }

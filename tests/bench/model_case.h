@@ -17,6 +17,11 @@ struct diagnosed {
 	bool right;     /* the planted service, first */
 };
 
+/* One more service: what it changes learns in as many steps. */
+struct changed {
+	double seconds, share; /* of the parameters */
+};
+
 struct model_case {
 	int err;
 	unsigned steps, usual_steps; /* fewer when the time did not suffice */
@@ -24,6 +29,7 @@ struct model_case {
 	double gflop, seconds, peak_mb; /* of training */
 	double once_s;                  /* before its first step */
 	struct diagnosed robust, guarded, faithful;
+	struct changed changed;
 };
 
 /* With training cut to about `time_s` seconds. Returns 0 or not; says nothing of it. */
