@@ -3,9 +3,7 @@
 #include <math.h>
 #include <stdio.h>
 
-#define TAIL_OF_WAITS                                                                              \
-	1.5 /* quantiles do not add up: by so much own time is more than the waits                 \
-	     */
+#define TAIL_OF_WAITS 1.5 /* own time by that is more: quantiles do not add up */
 
 static const struct {
 	const char *name;
