@@ -16,6 +16,7 @@
 #define LEAST_RELIEF 0.1 /* below that the model restores nothing */
 #define LEAST_SHARE 0.5  /* of the rise above target, that evidence alone must explain then */
 #define SURE_RELIEF 0.5  /* the model's favourite is named from here on */
+#define NEAR 0.5         /* of the first one's score */
 #define CULPRITS 3
 
 struct guard {
@@ -70,16 +71,39 @@ static void ask_candidates(struct guard *a, const struct graph *g)
 	}
 }
 
+/* What the model leaves of the score of the i'th candidate by evidence. */
+static double factor_of(const struct guard *a, size_t i)
+{
+	return trust(i < a->asked ? a->relief[i] : NAN);
+}
+
+/*
+ * Who is as suspect as the first by evidence, and by the model no more, is no culprit. Of one that
+ * was chosen though its part is small the model, asked about all of the rise, cannot tell.
+ */
+static void drop_unconfirmed(struct guard *a)
+{
+	struct diagnosis *d = a->d;
+	double first = d->candidate[0].score, most = 0;
+
+	for (size_t i = 0; i < d->candidates; i++)
+		most = fmax(most, d->candidate[i].score * factor_of(a, i));
+	for (size_t i = 0; i < d->candidates; i++) {
+		struct candidate *c = &d->candidate[i];
+
+		if (c->score >= NEAR * first && c->score * factor_of(a, i) < NEAR * most)
+			c->culprit = false;
+	}
+}
+
 /* Scores and chances shrink by what the model does not confirm; the chances' sum never grows. */
 static void weigh(struct guard *a)
 {
 	struct diagnosis *d = a->d;
 
 	for (size_t i = 0; i < d->candidates; i++) {
-		double factor = trust(i < a->asked ? a->relief[i] : NAN);
-
-		d->candidate[i].score *= factor;
-		d->candidate[i].probability *= factor;
+		d->candidate[i].score *= factor_of(a, i);
+		d->candidate[i].probability *= factor_of(a, i);
 	}
 	diagnosis_rank(d);
 }
@@ -118,18 +142,14 @@ static double explained(const struct counterfactual *c)
 	return c->explained * (c->observed - c->normal) / (c->observed - c->target);
 }
 
-/* The best one, and those near it that the evidence had chosen too, unless one stands alone. */
+/* The best one, and those that the evidence had chosen too, unless one stands for all. */
 static void choose_culprits(struct diagnosis *d, const struct graph *g)
 {
-	const struct candidate *first = &d->candidate[0];
-	bool alone = diagnosis_is_common(first, g);
+	bool alone = diagnosis_is_common(&d->candidate[0], g);
 
-	for (size_t i = 1; i < d->candidates; i++) {
-		struct candidate *c = &d->candidate[i];
-
-		c->culprit = c->culprit && i < CULPRITS && c->score >= 0.5 * first->score &&
-			     !alone && !diagnosis_is_common(c, g);
-	}
+	for (size_t i = 1; i < d->candidates; i++)
+		d->candidate[i].culprit = d->candidate[i].culprit && !alone &&
+					  !diagnosis_is_common(&d->candidate[i], g);
 	d->candidate[0].culprit = true;
 }
 
@@ -201,6 +221,7 @@ static int conclude(struct guard *a, const struct graph *g)
 static int ask_model(struct guard *a, const struct recording *r)
 {
 	ask_candidates(a, &r->graph);
+	drop_unconfirmed(a);
 	weigh(a);
 	choose_culprits(a->d, &r->graph);
 	return conclude(a, &r->graph);
