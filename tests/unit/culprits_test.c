@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "analyzer/alone.h"
+#include "analyzer/diagnose.h"
 #include "analyzer/robust.h"
 #include "planted.h"
 
@@ -89,6 +90,32 @@ static void a_hundredth_of_an_outage_that_alone_misses_the_target_is_named(void 
 	make_outage(&r, &p);
 	set(&r, &p, "s8", "cpu_throttled_ratio", 0.6F);
 	assert_true(blames(&r, "s8"));
+	recording_clear(&r);
+}
+
+/* A model is asked about all of the rise, of which the second has a hundredth. */
+static void a_model_does_not_take_it_away(void **state)
+{
+	struct planted p = lacks_memory();
+	struct model_options o;
+	struct recording r;
+	struct diagnosis d;
+	struct model *m;
+
+	(void)state;
+	make_outage(&r, &p);
+	set(&r, &p, "s8", "cpu_throttled_ratio", 0.6F);
+	model_options_default(&o);
+	o.epochs = 2;
+	assert_int_equal(model_train(&m, &r, r.slo, NULL, &o), 0);
+	assert_int_equal(
+		diagnose(&d, &r, r.slo, r.truth->from_s, r.truth->to_s, NULL, m, METHOD_GUARDED),
+		0);
+	assert_string_equal(d.method, "guarded");
+	assert_true(diagnosis_blames(&d, graph_find(&r.graph, "s5")));
+	assert_true(diagnosis_blames(&d, graph_find(&r.graph, "s8")));
+	diagnosis_clear(&d);
+	model_free(m);
 	recording_clear(&r);
 }
 
@@ -194,6 +221,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_hundredth_of_an_outage_that_alone_misses_the_target_is_named),
+		cmocka_unit_test(a_model_does_not_take_it_away),
 		cmocka_unit_test(the_same_with_nothing_to_show_below_the_culprit_is_not),
 		cmocka_unit_test(a_disk_is_slow_for_those_who_share_it),
 		cmocka_unit_test(own_time_past_all_waits_is_no_wait),
